@@ -1,0 +1,1 @@
+"""Calibration: integers and ranges measured on real images, frozen into bundles."""

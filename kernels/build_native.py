@@ -1,0 +1,35 @@
+"""Builds `farlook.kernels._native`, the binding of the C99 core, with cffi in API mode.
+
+cffi releases the GIL around every call. The declarations come from the header itself, so that they
+cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+_NATIVE = Path("kernels", "native")
+
+
+def _declarations(header: str) -> str:
+    """The header without comments, include guards and includes: what cffi's parser takes."""
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    lines = [re.sub(r"(#define \w+) .+", r"\1 ...", line) for line in code.splitlines()]
+    return "\n".join(
+        line for line in lines if not re.match(r"#(include|ifndef|endif|define FARLOOK_CORE_H)", line)
+    )
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(_declarations((_NATIVE / "farlook_core.h").read_text(encoding="utf-8")))
+ffibuilder.set_source(
+    "farlook.kernels._native",
+    '#include "farlook_core.h"',
+    sources=sorted(path.as_posix() for path in _NATIVE.glob("*.c")),
+    include_dirs=[_NATIVE.as_posix()],
+    extra_compile_args=["-std=c99", "-O2"],
+    py_limited_api=True,
+)

@@ -1,0 +1,159 @@
+"""Bundles: what training hands to deployment, read here and written by `farlook.export.bundle`.
+
+A bundle is a zip file, or a directory with the same members: `bundle.json` (the manifest), ONNX graphs and
+`entropy.json` (integer tables). Every member's SHA-256 is in the manifest and is checked when it is read.
+Nothing in a bundle is code or a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from farlook.runtime.errors import BundleError, UnknownCodecError
+
+SCHEMA = 1
+MANIFEST = "bundle.json"
+SUFFIX = ".bundle"
+MAX_MEMBER_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An open bundle.
+
+    Attributes:
+        path: Where it was read from.
+        manifest: `bundle.json`, as parsed.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open a bundle file or directory.
+
+        Raises:
+            BundleError: It is missing, not a bundle, damaged, or of a newer schema.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise BundleError(f"there is no bundle {path}")
+        try:
+            manifest = json.loads(_read_member(path, MANIFEST))
+        except ValueError as error:
+            raise BundleError(f"{path}: {MANIFEST} is not JSON: {error}") from error
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+            raise BundleError(f"{path}: {MANIFEST} has no schema number: not a farlook bundle")
+        if manifest["schema"] > SCHEMA:
+            raise BundleError(f"{path} has schema {manifest['schema']}, newer than {SCHEMA}: update farlook")
+        bundle = cls(path, manifest)
+        if coding_digest(bundle.coding).hex() != bundle._field("coding_digest"):
+            raise BundleError(f"{path}: the coding digest does not match what it covers: the bundle is damaged")
+        return bundle
+
+    @property
+    def codec(self) -> str:
+        """The codec's name, as in "block8-paper"."""
+        return str(self.coding["codec"])
+
+    @property
+    def coding(self) -> dict[str, Any]:
+        """Everything that encoder and decoder must share; `coding_digest` covers it."""
+        coding = self._field("coding")
+        if not isinstance(coding, dict):
+            raise BundleError(f"{self.path}: {MANIFEST} is damaged: coding is not an object")
+        return coding
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of `coding`; a stream's header carries the first bytes of it."""
+        return bytes.fromhex(self._field("coding_digest"))
+
+    def graph(self, name: str, precision: str = "fp32") -> bytes:
+        """The ONNX model of one network.
+
+        Args:
+            name: "analysis" or "synthesis".
+            precision: "fp32".
+
+        Raises:
+            BundleError: The bundle has no such graph, or it is damaged.
+        """
+        entries = self._field("graphs").get(name, {})
+        if precision not in entries:
+            held = ", ".join(f"{key} {p}" for key, kinds in self._field("graphs").items() for p in kinds)
+            raise BundleError(f"{self.path} has no {precision} {name} graph; it holds: {held}")
+        return self._checked(entries[precision]["file"], entries[precision]["sha256"])
+
+    def entropy(self) -> dict[str, Any]:
+        """The integer tables of the entropy coder, `entropy.json`.
+
+        Raises:
+            BundleError: They are missing or damaged.
+        """
+        tables: dict[str, Any] = json.loads(self._checked("entropy.json", self.coding["entropy_sha256"]))
+        return tables
+
+    def _checked(self, name: str, sha256: str) -> bytes:
+        data = _read_member(self.path, name)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise BundleError(f"{self.path}: {name} is damaged: its SHA-256 is not the one in {MANIFEST}")
+        return data
+
+    def _field(self, name: str) -> Any:  # noqa: ANN401  # JSON
+        if name not in self.manifest:
+            raise BundleError(f"{self.path}: {MANIFEST} has no {name!r}: not a whole farlook bundle")
+        return self.manifest[name]
+
+
+def coding_digest(coding: dict[str, Any]) -> bytes:
+    """SHA-256 of the canonical JSON of a manifest's `coding` object."""
+    text = json.dumps(coding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).digest()
+
+
+def find_bundle(name_or_path: str | Path) -> Bundle:
+    """Open a bundle by its path, or one that ships with farlook by its codec's name.
+
+    Raises:
+        UnknownCodecError: It is neither a path that exists nor the name of a shipped codec.
+        BundleError: See `Bundle.open`.
+    """
+    shipped = shipped_bundles()
+    if str(name_or_path) in shipped:
+        return Bundle.open(shipped[str(name_or_path)])
+    if Path(name_or_path).exists():
+        return Bundle.open(name_or_path)
+    raise UnknownCodecError(
+        f"there is no codec or bundle {str(name_or_path)!r}; farlook ships: {', '.join(sorted(shipped))}"
+    )
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """The bundles inside the package: codec name to path."""
+    folder = Path(__file__).parent / "bundles"
+    return {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def _read_member(path: Path, name: str) -> bytes:
+    try:
+        if path.is_dir():
+            member = path / name
+            if member.stat().st_size > MAX_MEMBER_BYTES:
+                raise BundleError(f"{path}: {name} is larger than {MAX_MEMBER_BYTES} bytes")
+            return member.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
+                raise BundleError(f"{path}: {name} is larger than {MAX_MEMBER_BYTES} bytes")
+            return archive.read(name)
+    except (KeyError, FileNotFoundError) as error:
+        raise BundleError(f"{path} has no {name}: not a farlook bundle") from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise BundleError(f"cannot read {name} of {path}: {error}") from error
