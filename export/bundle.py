@@ -57,7 +57,10 @@ def write_bundle(
     }
     members = {MANIFEST: _json(manifest), "entropy.json": tables}
     members |= {f"{name}.onnx": graph for name, graph in graphs.items()}
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with (
+        atomic_write(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+    ):
         for name, data in members.items():
             archive.writestr(_member(name), data)
     return manifest
