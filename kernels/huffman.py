@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 
 from farlook.kernels.prefix import MAX_BITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def code_lengths(counts: NDArray[np.float64], max_bits: int = MAX_BITS) -> NDArray[np.uint8]:
@@ -31,7 +35,9 @@ def code_lengths(counts: NDArray[np.float64], max_bits: int = MAX_BITS) -> NDArr
         lengths[used] = 1
         return lengths
     # An item is a weight and the symbols in it; each of the n - 1 cheapest pairs adds a bit to its symbols.
-    leaves = sorted(((float(counts[symbol]), (int(symbol),)) for symbol in used), key=lambda item: item[0])
+    leaves: list[tuple[float, tuple[int, ...]]] = sorted(
+        (float(counts[symbol]), (int(symbol),)) for symbol in used
+    )
     items = leaves
     for _ in range(max_bits - 1):
         packages = [

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from farlook.kernels._native import ffi, lib
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_BITS = int(lib.FL_MAX_BITS)
 MAX_VALUE = int(lib.FL_MAX_VALUE)
@@ -40,8 +43,12 @@ class PrefixBook:
         escapes = np.ascontiguousarray(self.escapes, dtype=np.uint16)
         if lengths.ndim != 2 or escapes.shape != lengths.shape[:1]:
             raise ValueError(f"lengths {lengths.shape} and escapes {escapes.shape} do not belong together")
+        if lengths.shape[1] > 1 << MAX_BITS:
+            raise ValueError(f"{lengths.shape[1]} symbols do not fit code words of {MAX_BITS} bits")
         if lengths.max(initial=0) > MAX_BITS or escapes.max(initial=0) >= max(lengths.shape[1], 1):
-            raise ValueError(f"a code word is longer than {MAX_BITS} bits, or an escape lies outside its table")
+            raise ValueError(
+                f"a code word is longer than {MAX_BITS} bits, or an escape lies outside its table"
+            )
         words = np.zeros(lengths.shape, dtype=np.uint16)
         lookup = np.zeros((lengths.shape[0], 1 << MAX_BITS), dtype=np.uint16)
         for row in range(lengths.shape[0]):
@@ -152,6 +159,10 @@ class PrefixReader:
         left = 8 * (self._end - self._begin).astype(np.int64) - position
         if np.any(left >= 8):
             raise ValueError(f"coded string {int(np.argmax(left >= 8))} is longer than what it codes")
+        cut = np.flatnonzero(left > 0)
+        last = np.frombuffer(self._data, dtype=np.uint8)[self._end[cut].astype(np.int64) - 1]
+        if np.any(last & ((1 << left[cut]) - 1)):
+            raise ValueError("a coded string is filled up with bits that are not zero")
 
 
 def _assign(lengths: NDArray[np.uint8], words: NDArray[np.uint16], lookup: NDArray[np.uint16]) -> None:

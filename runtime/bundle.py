@@ -21,6 +21,7 @@ SCHEMA = 1
 MANIFEST = "bundle.json"
 SUFFIX = ".bundle"
 MAX_MEMBER_BYTES = 1 << 30
+TILE_LOG2 = range(5, 15)
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class Bundle:
             BundleError: It is missing, not a bundle, damaged, or of a newer schema.
         """
         path = Path(path)
-        if not path.exists():
+        if not _exists(path):
             raise BundleError(f"there is no bundle {path}")
         try:
             manifest = json.loads(_read_member(path, MANIFEST))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: {MANIFEST} is not JSON: {error}") from error
         if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
             raise BundleError(f"{path}: {MANIFEST} has no schema number: not a farlook bundle")
@@ -55,7 +56,13 @@ class Bundle:
             raise BundleError(f"{path} has schema {manifest['schema']}, newer than {SCHEMA}: update farlook")
         bundle = cls(path, manifest)
         if coding_digest(bundle.coding).hex() != bundle._field("coding_digest"):
-            raise BundleError(f"{path}: the coding digest does not match what it covers: the bundle is damaged")
+            raise BundleError(
+                f"{path}: the coding digest does not match what it covers: the bundle is damaged"
+            )
+        if not _is_whole(manifest):
+            raise BundleError(
+                f"{path}: {MANIFEST} lacks a field, or one has another type: the bundle is damaged"
+            )
         return bundle
 
     @property
@@ -107,7 +114,7 @@ class Bundle:
             raise BundleError(f"{self.path}: {name} is damaged: its SHA-256 is not the one in {MANIFEST}")
         return data
 
-    def _field(self, name: str) -> Any:  # noqa: ANN401  # JSON
+    def _field(self, name: str) -> Any:  # JSON
         if name not in self.manifest:
             raise BundleError(f"{self.path}: {MANIFEST} has no {name!r}: not a whole farlook bundle")
         return self.manifest[name]
@@ -129,7 +136,7 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
     shipped = shipped_bundles()
     if str(name_or_path) in shipped:
         return Bundle.open(shipped[str(name_or_path)])
-    if Path(name_or_path).exists():
+    if _exists(Path(name_or_path)):
         return Bundle.open(name_or_path)
     raise UnknownCodecError(
         f"there is no codec or bundle {str(name_or_path)!r}; farlook ships: {', '.join(sorted(shipped))}"
@@ -142,6 +149,25 @@ def shipped_bundles() -> dict[str, Path]:
     return {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _is_whole(manifest: dict[str, Any]) -> bool:
+    """Whether the fields that are used unasked are there and of their types."""
+    try:
+        coding, graphs = manifest["coding"], manifest["graphs"]
+        entries = [entry for precisions in graphs.values() for entry in precisions.values()]
+        texts = [coding["codec"], coding["layout"], coding["entropy_sha256"]]
+        texts += [entry[key] for entry in entries for key in ("file", "sha256")]
+        return all(isinstance(text, str) for text in texts) and int(coding["tile_log2"]) in TILE_LOG2
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
 def _read_member(path: Path, name: str) -> bytes:
     try:
         if path.is_dir():
@@ -150,6 +176,8 @@ def _read_member(path: Path, name: str) -> bytes:
                 raise BundleError(f"{path}: {name} is larger than {MAX_MEMBER_BYTES} bytes")
             return member.read_bytes()
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise BundleError(f"{path}: {name} is compressed by another method than deflate")
             if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
                 raise BundleError(f"{path}: {name} is larger than {MAX_MEMBER_BYTES} bytes")
             return archive.read(name)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from farlook.runtime.backends import open_backend
 from farlook.runtime.bundle import Bundle, find_bundle
 from farlook.runtime.colour import from_planes, to_planes
-from farlook.runtime.errors import BundleError, UsageError
+from farlook.runtime.errors import BundleError, CorruptStreamError, UnknownCodecError, UsageError
 from farlook.runtime.images import check_image
 from farlook.runtime.layouts import open_layout
 from farlook.runtime.rate import HIGHEST, LOWEST, finest_within
-from farlook.runtime.stream import DIGEST_BYTES, Header, read_stream, stream_size, write_stream
+from farlook.runtime.stream import CODECS, DIGEST_BYTES, Header, read_stream, stream_size, write_stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,10 @@ class Codec:
     """
 
     def __init__(self, bundle: Bundle, backend: str = "auto", threads: int = 0) -> None:
+        if bundle.codec not in CODECS.values():
+            raise UnknownCodecError(
+                f"{bundle.path} is of the codec {bundle.codec!r}, unknown to this farlook"
+            )
         self.bundle = bundle
         self._layout = open_layout(bundle)
         self.backend, load = open_backend(backend)
@@ -86,12 +90,13 @@ class Codec:
 
         def size_at(candidate: int) -> int:
             header = self._header(image, candidate)
-            return stream_size(header, self._layout.sizes(self._layout.quantise(latents, candidate), header.tiles))
+            return stream_size(
+                header, self._layout.sizes(self._layout.quantise(latents, candidate), header.tiles)
+            )
 
-        if limit is None:
-            chosen = DEFAULT_QUALITY if quality is None else quality
-        else:
-            chosen = finest_within(limit, size_at)
+        if limit is not None:
+            quality = finest_within(limit, size_at)
+        chosen = DEFAULT_QUALITY if quality is None else quality
         header = self._header(image, chosen)
         symbols = self._layout.quantise(latents, chosen)
         return write_stream(header, self._layout.pack(symbols, header.tiles))
@@ -110,6 +115,9 @@ class Codec:
                 f"{self.bundle.path} is {self.bundle.codec} {self.bundle.digest[:DIGEST_BYTES].hex()}: "
                 "decode it with the bundle it was made with"
             )
+        # Larger tiles than the bundle's would make a small stream take gigabytes.
+        if header.bit_depth != 8 or header.tile_log2 != int(self.bundle.coding["tile_log2"]):
+            raise CorruptStreamError("the stream's header contradicts the bundle that it names")
         symbols = self._layout.unpack(payloads, header.tiles, header.bands)
         return from_planes(self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles))
 

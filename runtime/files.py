@@ -8,25 +8,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from farlook.runtime.errors import OutputError
+from farlook.runtime.errors import OutputError, StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MAX_STREAM_BYTES = 1 << 31
+"""More than any stream takes: 16384 x 16384 RGB pixels without compression are 768 MiB."""
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a binary file that appears at `path` only when the block ends without an error.
 
-    The bytes go to a hidden file in the same folder, are flushed to the disk and renamed over `path`.
-    On any exception, Ctrl-C included, the hidden file is removed and whatever stood at `path` stays.
+    The bytes go to a hidden file in the same folder, are flushed to the disk and renamed over `path` (over
+    what it points to, if it is a link). On any exception, Ctrl-C included, the hidden file is removed and
+    whatever stood at `path` stays. Pipes and devices are written to directly.
 
     Raises:
         OutputError: The folder does not exist, is not writable, or the disk is full.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise OutputError(f"cannot write {target}: it is a directory; name a file in it")
+    given = Path(path)
+    try:
+        target = given.resolve()
+        if target.is_dir():
+            raise OutputError(f"cannot write {target}: it is a directory; name a file in it")
+        if target.is_symlink():  # Python 3.13 and up follow a loop of links no further
+            raise OutputError(f"cannot write {target}: its links form a loop")
+        # By the name given: what /dev/stdout points to, a pipe, has no name of its own.
+        special = given.exists() and not given.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, a loop of links
+        raise _unwritable(given, error) from error
+    if special:
+        try:
+            with given.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        return
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent)
     except OSError as error:
@@ -61,5 +80,22 @@ def _umask() -> int:
     return mask
 
 
-def _unwritable(target: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {target}: {error.strerror or error}")
+def _unwritable(target: Path, error: Exception) -> OutputError:
+    return OutputError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}")
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        StreamError: It is missing, a directory, unreadable, or larger than `limit` bytes.
+    """
+    source = Path(path)
+    try:
+        if source.is_dir():
+            raise StreamError(f"{source} is a directory, not a file")
+        if source.stat().st_size > limit:
+            raise StreamError(f"{source} has more than {limit} bytes: no stream is that large")
+        return source.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise StreamError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -29,7 +29,11 @@ FORMATS = {
 }
 """Suffixes of picture files, and pillow's name for each format."""
 
-_SAVE_OPTIONS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+_PILLOW_LIMIT = Lock()
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+}
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -40,22 +44,19 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             an alpha channel or several frames, which are not supported.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{path} is a directory, not a picture")
     try:
-        with warnings.catch_warnings():
-            # Our own limit, checked below before any pixel is decoded, stands for pillow's.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
-                _check_kind(path, image)
-                grey = image.mode in ("1", "L")
-                return np.asarray(image.convert("L" if grey else "RGB"))
+        if path.is_dir():
+            raise ImageError(f"{path} is a directory, not a picture")
+        with _open(path) as image:
+            _check_kind(path, image)
+            grey = image.mode in ("1", "L")
+            return np.asarray(image.convert("L" if grey else "RGB"))
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         known = ", ".join(sorted(set(FORMATS.values())))
         raise ImageError(f"{path} is not a picture that farlook reads ({known}), or it is damaged") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # what pillow's readers raise on damaged files shares no base
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ImageError(f"cannot read {path}: {reason}") from error
 
@@ -85,21 +86,42 @@ def check_image(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """
     array = np.asarray(image)
     if array.dtype != np.uint8:
-        raise ImageError(f"the picture has samples of type {array.dtype}; only 8-bit ones (uint8) are supported")
+        raise ImageError(
+            f"the picture has samples of type {array.dtype}; only 8-bit ones (uint8) are supported"
+        )
     if array.ndim == 3 and array.shape[2] == 4:
         raise ImageError("the picture has an alpha channel, which is not supported: drop it (image[..., :3])")
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] == 3):
-        raise ImageError(f"the array has shape {array.shape}; a picture is [height, width] or [height, width, 3]")
+        raise ImageError(
+            f"the array has shape {array.shape}; a picture is [height, width] or [height, width, 3]"
+        )
     _check_size("the picture", array.shape[1], array.shape[0])
     return np.ascontiguousarray(array)
+
+
+def _open(path: Path) -> Image.Image:
+    """Read a picture's head. Our own limit, checked before any pixel is decoded, stands for pillow's."""
+    with _PILLOW_LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path, formats=sorted(set(FORMATS.values())))
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _check_kind(path: Path, image: Image.Image) -> None:
     _check_size(str(path), *image.size)
     if getattr(image, "n_frames", 1) > 1:
-        raise ImageError(f"{path} holds {getattr(image, 'n_frames', 1)} frames; save one of them to a file of its own")
-    if image.mode.startswith(("I", "F")):
-        raise ImageError(f"{path} has samples of more than 8 bits ({image.mode}), which are not supported yet")
+        raise ImageError(
+            f"{path} holds {getattr(image, 'n_frames', 1)} frames; save one of them to a file of its own"
+        )
+    # pillow opens 16-bit RGB as "RGB" and drops the low bytes: only the raw mode of its tiles tells.
+    # A BMP's "BGR;16" is 16 bits a pixel, not a sample.
+    deep = ";16" in str(getattr(image, "tile", "")) and image.format != "BMP"
+    if image.mode.startswith(("I", "F")) or deep:
+        raise ImageError(
+            f"{path} has samples of more than 8 bits, which are not supported: convert it to 8 bits"
+        )
     if "A" in image.getbands() or "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
         raise ImageError(f"{path} has an alpha channel, which is not supported: remove it first")
 

@@ -37,7 +37,7 @@ def finest_within(budget: int, size_at: Callable[[int], int]) -> int:
 
     if not fits(LOWEST):
         raise TargetError(
-            f"the smallest stream of this picture takes {sizes[LOWEST]} bytes, more than the {budget} asked for: "
+            f"this picture takes {sizes[LOWEST]} bytes at least, more than the {budget} asked for: "
             "raise the target or reduce the picture"
         )
     low, high = LOWEST, HIGHEST + 1

@@ -62,7 +62,13 @@ class Header:
         """The header's bytes, checksum included."""
         number = next(key for key, name in CODECS.items() if name == self.codec)
         fields = bytes(
-            [number, *self.digest, (self.bands == 3) | (self.bit_depth - 1) << 4, self.quality, self.tile_log2]
+            [
+                number,
+                *self.digest,
+                (self.bands == 3) | (self.bit_depth - 1) << 4,
+                self.quality,
+                self.tile_log2,
+            ]
         )
         body = MAGIC + bytes([VERSION]) + fields + _varint(self.width - 1) + _varint(self.height - 1)
         return body + crc32c(body).to_bytes(_CRC_BYTES, "little")

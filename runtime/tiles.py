@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TileGrid:
-    """The tiles of a picture of `width` x `height` pixels; those at the right and lower rim may be smaller."""
+    """The tiles of a picture of `width` x `height` pixels; at the right and lower rim they may be smaller."""
 
     width: int
     height: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from farlook.runtime.errors import BundleError
 from farlook.runtime.layouts.block8_paper import Block8PaperLayout
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from farlook.runtime.bundle import Bundle
     from farlook.runtime.layouts.base import Layout
 
-_LAYOUTS: dict[str, type[Layout]] = {"block8-paper": Block8PaperLayout}
+_LAYOUTS: dict[str, type[Layout[Any, Any]]] = {"block8-paper": Block8PaperLayout}
 
 
-def open_layout(bundle: Bundle) -> Layout:
+def open_layout(bundle: Bundle) -> Layout[Any, Any]:
     """The layout that a bundle asks for.
 
     Raises:
@@ -22,5 +22,7 @@ def open_layout(bundle: Bundle) -> Layout:
     """
     name = bundle.coding.get("layout")
     if name not in _LAYOUTS:
-        raise BundleError(f"{bundle.path} needs the layout {name!r}, which this farlook does not have: update it")
+        raise BundleError(
+            f"{bundle.path} needs the layout {name!r}, which this farlook does not have: update it"
+        )
     return _LAYOUTS[name](bundle)

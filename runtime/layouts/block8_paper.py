@@ -69,7 +69,7 @@ class Block8PaperLayout:
         try:
             self._quantiser = Quantiser.from_coding(bundle.coding)
             self._models, self._book = read_tables(bundle.entropy())
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{bundle.path}: the coding tables are damaged: {error!r}") from error
 
     def analyse(self, session: Session, planes: list[NDArray[np.uint8]]) -> list[BlockLatents]:
@@ -182,7 +182,7 @@ def read_tables(entropy: dict[str, Any]) -> tuple[dict[str, ContextModel], Prefi
     """The context models and the book of a bundle's `entropy.json`.
 
     Raises:
-        KeyError, TypeError, ValueError: The tables are damaged.
+        KeyError, TypeError, ValueError, OverflowError: The tables are damaged.
     """
     models: dict[str, ContextModel] = {}
     lengths: list[list[int]] = []
@@ -194,6 +194,8 @@ def read_tables(entropy: dict[str, Any]) -> tuple[dict[str, ContextModel], Prefi
         escapes += fields["escapes"]
         if model.end_row != len(lengths) or len(escapes) != len(lengths):
             raise ValueError(f"the {kind} tables are not as many as their contexts")
+    if len({model.latents for model in models.values()}) != 1:
+        raise ValueError("luma and chroma have different numbers of latents")
     width = max(map(len, lengths))
     padded = np.array([row + [0] * (width - len(row)) for row in lengths], dtype=np.uint8)
     return models, PrefixBook(padded, np.array(escapes, dtype=np.uint16))

@@ -1,4 +1,4 @@
-"""How block8-paper's symbols are ordered and which table codes each: integers only, from finished symbols only.
+"""How block8-paper's symbols are ordered, and which table codes each: integers only.
 
 A tile's blocks are coded plane by plane, and each plane in batches whose contexts come from batches before
 it, so that whole batches are computed at once:
@@ -39,9 +39,6 @@ MEAN_SHIFT = 8
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
-_VECTORS = ("flag_thresholds", "last_weights", "last_thresholds", "mean_thresholds", "magnitude_thresholds")
-
-
 @dataclass(frozen=True)
 class ContextModel:
     """The trained integers that choose tables for one kind of plane (luma or chroma).
@@ -71,21 +68,33 @@ class ContextModel:
     @classmethod
     def from_fields(cls, fields: dict[str, Any], first_table: int) -> ContextModel:
         """Read it from one kind's object in `entropy.json`."""
+        model = cls(
+            first_table=first_table,
+            flag_thresholds=_integers(fields["flag_thresholds"]),
+            last_weights=_integers(fields["last_weights"]),
+            last_thresholds=_integers(fields["last_thresholds"]),
+            mean_weights=[_integers(row) for row in fields["mean_weights"]],
+            magnitude_weights=[_integers(row) for row in fields["magnitude_weights"]],
+            mean_thresholds=_integers(fields["mean_thresholds"]),
+            magnitude_thresholds=_integers(fields["magnitude_thresholds"]),
+        )
+        model.check()
+        return model
 
-        def integers(value: object) -> Int:
-            array = np.array(value)
-            if array.ndim != 1 or array.dtype.kind != "i":
-                raise ValueError("weights and thresholds must be lists of integers")
-            return array.astype(np.int64)
-
-        forms = {name: [integers(row) for row in fields[name]] for name in ("mean_weights", "magnitude_weights")}
-        model = cls(first_table=first_table, **forms, **{name: integers(fields[name]) for name in _VECTORS})
-        for k, (mean, magnitude) in enumerate(
-            zip(model.mean_weights, model.magnitude_weights, strict=True), start=1
-        ):
+    def check(self) -> None:
+        """Raise ValueError where weights are not as many as their inputs, or bounds do not increase."""
+        weights = zip(self.mean_weights, self.magnitude_weights, strict=True)
+        for k, (mean, magnitude) in enumerate(weights, start=1):
             if mean.size != 9 * k - 1 or magnitude.size != 25 + 2 * k:
                 raise ValueError(f"the weights of latent {k} are not as many as their inputs")
-        return model
+        bounds = (
+            self.flag_thresholds,
+            self.last_thresholds,
+            self.mean_thresholds,
+            self.magnitude_thresholds,
+        )
+        if self.last_weights.size != 17 or any(np.any(np.diff(values) < 0) for values in bounds):
+            raise ValueError("the weights of `last` are not 17, or bounds between classes decrease")
 
     @property
     def latents(self) -> int:
@@ -186,7 +195,10 @@ class _DcStep:
             value = dc[:, y, x]
             count += known
             total += np.where(known, value, 0)
-            low, high = np.where(known, np.minimum(low, value), low), np.where(known, np.maximum(high, value), high)
+            low, high = (
+                np.where(known, np.minimum(low, value), low),
+                np.where(known, np.maximum(high, value), high),
+            )
         divisor = 2 * np.maximum(count, 1)
         return (2 * total + count) // divisor, np.maximum(high - low, 0)
 
@@ -234,13 +246,15 @@ def around(plane: NDArray[np.generic]) -> Int:
     """The eight neighbours of each cell, 0 outside the tile: int64 [tiles, n, n, 8] of [tiles, n, n]."""
     side = plane.shape[1]
     padded = np.pad(plane.astype(np.int64), ((0, 0), (1, 1), (1, 1)))
-    return np.stack([padded[:, 1 + dy : 1 + dy + side, 1 + dx : 1 + dx + side] for dy, dx in _NEIGHBOURS], axis=-1)
+    return np.stack(
+        [padded[:, 1 + dy : 1 + dy + side, 1 + dx : 1 + dx + side] for dy, dx in _NEIGHBOURS], axis=-1
+    )
 
 
 def code_flags(model: ContextModel, port: Port, variation: Neighbourhood, known: Bool | None) -> Bool:
     """Step 2: the G2 flags, 2x2 blocks a symbol; bit 0 upper left, 1 upper right, 2 and 3 below."""
     blocks = variation.valid.shape
-    cells = _quads(variation.valid).any(axis=-1)
+    cells = _quads(variation.valid).max(axis=-1) > 0
     tables = model.flags_row + np.digitize(flag_activity(variation), model.flag_thresholds)
     weights = np.array([1, 2, 4, 8])
     symbols = None if known is None else (_quads(known) @ weights)[cells].astype(np.uint32)
@@ -248,7 +262,8 @@ def code_flags(model: ContextModel, port: Port, variation: Neighbourhood, known:
     quads[cells] = port.code(cells, tables[cells].astype(np.uint16), symbols)
     bits = (quads[..., None] & weights) > 0
     split = bits.reshape(*quads.shape, 2, 2).transpose(0, 1, 3, 2, 4)
-    return split.reshape(blocks) & variation.valid
+    detailed: Bool = split.reshape(blocks) & variation.valid
+    return detailed
 
 
 def flag_activity(variation: Neighbourhood) -> Int:
@@ -345,6 +360,13 @@ def latent_class(model: ContextModel, mean: Int, magnitude: Int, is_last: Bool) 
     return (level * (model.mean_thresholds.size + 1) + lean) * 2 + is_last
 
 
+def _integers(value: object) -> Int:
+    array = np.array(value)
+    if array.ndim != 1 or array.dtype.kind != "i":
+        raise ValueError("weights and bounds must be lists of integers")
+    return array.astype(np.int64)
+
+
 def _with_bias(parts: list[Int]) -> Int:
     return np.concatenate([*parts, np.ones_like(parts[0][..., :1])], axis=-1)
 
@@ -358,5 +380,3 @@ def _code_signed(port: Port, mask: Bool, tables: Int, values: Int | None) -> Int
     coded = port.code(mask, tables.astype(np.uint16), None if values is None else zigzag(values))
     index = coded.astype(np.int64)
     return np.where(index & 1, -(index + 1) // 2, index // 2)
-
-

@@ -96,7 +96,9 @@ class Player:
         try:
             return self._reader.read(self._book, counts, tables)
         except (EOFError, ValueError) as error:
-            raise CorruptStreamError(f"a packet passes its checksum but cannot be decoded: {error}") from error
+            raise CorruptStreamError(
+                f"a packet passes its checksum but cannot be decoded: {error}"
+            ) from error
 
     def finish(self) -> None:
         """Check that nothing is left over.
@@ -107,4 +109,6 @@ class Player:
         try:
             self._reader.finish()
         except ValueError as error:
-            raise CorruptStreamError(f"a packet passes its checksum but cannot be decoded: {error}") from error
+            raise CorruptStreamError(
+                f"a packet passes its checksum but cannot be decoded: {error}"
+            ) from error

@@ -29,6 +29,6 @@ def load(graph: bytes, label: str, threads: int = 0) -> OrtSession:
     options.log_severity_level = _ERRORS_ONLY
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  # onnxruntime's errors share no base but Exception
+    except Exception as error:  # onnxruntime's errors share no base but Exception
         raise BackendError(f"onnxruntime cannot load the {label} graph: {error}") from error
     return OrtSession(session, label)

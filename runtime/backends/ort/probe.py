@@ -13,7 +13,9 @@ from farlook.runtime.errors import BackendError
 _REMEDY = "pip install 'farlook[cpu]'"
 
 # y = x + x, float32 [n], opset 17, IR 8: 72 bytes, so that a look needs no file and no onnx.
-_DOUBLE = b64decode("CAgSADo8Cg4KAXgKAXgSAXkiA0FkZBIGZG91YmxlWhAKAXgSCwoJCAESBQoDEgFuYhAKAXkSCwoJCAESBQoDEgFuQgQKABAR")
+_DOUBLE = b64decode(
+    "CAgSADo8Cg4KAXgKAXgSAXkiA0FkZBIGZG91YmxlWhAKAXgSCwoJCAESBQoDEgFuYhAKAXkSCwoJCAESBQoDEgFuQgQKABAR"
+)
 
 
 @lru_cache

@@ -26,6 +26,6 @@ class OrtSession:
         """Run the graph once; see `Session.run`."""
         try:
             outputs = self._session.run(self._outputs, dict(inputs))
-        except Exception as error:  # noqa: BLE001  # onnxruntime's errors share no base but Exception
+        except Exception as error:  # onnxruntime's errors share no base but Exception
             raise BackendError(f"onnxruntime failed in the {self._label} graph: {error}") from error
         return dict(zip(self._outputs, outputs, strict=True))

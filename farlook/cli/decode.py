@@ -1,0 +1,63 @@
+"""farlook decode IN OUT."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farlook.cli.batch import work_through
+from farlook.cli.encode import SUFFIX
+from farlook.cli.options import Backend, Threads
+from farlook.runtime.codec import Codec
+from farlook.runtime.files import read_bytes
+from farlook.runtime.images import write_image
+from farlook.runtime.stream import read_header
+
+_EPILOG = """Examples:
+
+farlook decode photo.flk photo.png
+
+farlook decode streams/ pictures/
+
+farlook decode mine.flk mine.png --codec mine.bundle
+"""
+
+
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Stream, or directory of streams (.flk).")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Picture to write, or directory for PNGs.")],
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            "-c",
+            metavar="NAME|BUNDLE",
+            help="Bundle the stream was made with; default: as the stream says.",
+        ),
+    ] = None,
+    backend: Backend = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Rebuild a picture from its stream, in the format of OUT's suffix (PNG, JPEG, TIFF, WebP, BMP)."""
+    opened: dict[str, Codec] = {}
+
+    def work(path: Path, output: Path) -> str:
+        stream = read_bytes(path)
+        name = codec or read_header(stream).codec
+        if name not in opened:
+            opened[name] = Codec.load(name, backend, threads)
+        start = time.perf_counter()
+        image = opened[name].decode(stream)
+        seconds = time.perf_counter() - start
+        write_image(output, image)
+        return f"{path} -> {output}: {image.shape[1]}x{image.shape[0]}, {1000 * seconds:.0f} ms"
+
+    work_through(source, target, suffixes=(SUFFIX,), new_suffix=".png", work=work)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog=_EPILOG)(decode)

@@ -1,0 +1,61 @@
+"""farlook info FILE."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from farlook.runtime.bundle import Bundle
+from farlook.runtime.files import read_bytes
+from farlook.runtime.info import info as describe
+
+_EPILOG = """Examples:
+
+farlook info photo.flk
+
+farlook info photo.flk --json
+
+farlook info mine.bundle
+"""
+
+
+def info(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Stream or bundle.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a stream or a bundle holds; a stream's checksums are checked, its pixels not decoded."""
+    fields = _bundle_fields(path) if path.is_dir() or read_bytes(path)[:2] == b"PK" else _stream_fields(path)
+    if as_json:
+        typer.echo(json.dumps(fields))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in fields.items():
+        table.add_row(name.replace("_", " "), json.dumps(value) if isinstance(value, dict) else str(value))
+    Console(highlight=False).print(table)
+
+
+def _stream_fields(path: Path) -> dict[str, Any]:
+    stream = describe(read_bytes(path))
+    return {**asdict(stream), "bpp": round(stream.bpp, 4)}
+
+
+def _bundle_fields(path: Path) -> dict[str, Any]:
+    bundle = Bundle.open(path)
+    return {
+        "codec": bundle.codec,
+        "digest": bundle.digest.hex(),
+        "farlook": bundle.manifest["farlook"],
+        "graphs": {name: sorted(kinds) for name, kinds in bundle.manifest["graphs"].items()},
+        "training": bundle.manifest["training"],
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog=_EPILOG)(info)

@@ -1,0 +1,74 @@
+"""farlook train CODEC --data DIR."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farlook.cli.batch import STDERR
+
+_EPILOG = """Examples:
+
+farlook train block8-paper --data pictures/ -o runs/mine
+
+farlook train block8-paper --data pictures/ -o runs/mine --resume
+
+farlook export block8-paper -o mine.bundle --weights runs/mine/model.safetensors
+"""
+
+train = typer.Typer(
+    name="train",
+    help="Train a codec on a directory of pictures.",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+)
+
+
+@train.command("block8-paper", epilog=_EPILOG)
+def block8_paper(
+    data: Annotated[Path, typer.Option("--data", "-d", help="Directory of pictures, searched recursively.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")] = Path(
+        "runs/block8-paper"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    latents: Annotated[int, typer.Option("--latents", help="Latents of G2: 1, 4, 6 or 8.")] = 8,
+    depth: Annotated[int, typer.Option("--depth", help="Layers of each autoencoder: 2, 4, 6 or 8.")] = 2,
+    activation: Annotated[
+        str,
+        typer.Option(
+            "--activation", help="none, linear, elu, relu, sigmoid or swish; only the first two make a codec."
+        ),
+    ] = "none",
+    neighbours: Annotated[
+        bool,
+        typer.Option(
+            "--neighbours/--block-local",
+            help="Draw a block from the 3x3 around it, or alone as in the paper.",
+        ),
+    ] = True,
+    steps: Annotated[
+        int, typer.Option("--steps", help="Optimiser steps for each of G1 and G2.", min=1)
+    ] = 3000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of samples, weights and batches.", min=0)] = 0,
+) -> None:
+    """Train block8-paper: G1, then G2, then the closed-form synthesis and entropy tables. Takes a minute or two."""
+    from farlook.models.block8_paper import Block8PaperConfig
+    from farlook.models.training import train_block8_paper
+
+    config = Block8PaperConfig(
+        latents=latents, depth=depth, activation=activation, neighbours=neighbours, steps=steps, seed=seed
+    )
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: STDERR.print(f"[yellow]warning:[/yellow] {message}")
+        result = train_block8_paper(config, data, output, resume=resume)
+    for name, value in result.figures.items():
+        STDERR.print(f"{name} {value:.4g}")
+    STDERR.print(f"wrote {result.path}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.add_typer(train)

@@ -1,0 +1,109 @@
+"""What works here, what is missing, and the command that installs it."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass
+from importlib import metadata
+
+from farlook.kernels.checksum import crc32c
+from farlook.runtime.backends import probe_backends
+from farlook.runtime.bundle import Bundle, shipped_bundles
+from farlook.runtime.errors import BundleError
+
+_NOTES = {
+    "cpu": "networks on the CPU; not together with gpu, which installs the same module",
+    "gpu": "networks on NVIDIA GPUs by ONNX Runtime; not together with cpu",
+    "tensorrt": "on a Jetson, TensorRT comes with JetPack: sudo apt-get install tensorrt python3-libnvinfer",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        group: "core", "backend", "codec" or "extra".
+        name: What was looked at.
+        works: Whether it can be used.
+        detail: Versions, or what is wrong.
+        remedy: The command that installs what is missing; empty where nothing is.
+    """
+
+    group: str
+    name: str
+    works: bool
+    detail: str
+    remedy: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at the core, every backend, every shipped codec and every extra."""
+    return [*_core(), *_backends(), *_codecs(), *_extras()]
+
+
+def usable(findings: list[Finding]) -> bool:
+    """Whether pictures can be coded: the core, a backend and all shipped codecs work."""
+    by_group = {
+        group: [f.works for f in findings if f.group == group] for group in ("core", "backend", "codec")
+    }
+    return all(by_group["core"]) and any(by_group["backend"]) and all(by_group["codec"])
+
+
+def _core() -> list[Finding]:
+    correct = crc32c(b"123456789") == 0xE3069283
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "pillow"))
+    return [
+        Finding("core", "python", True, f"{platform.python_version()} on {platform.platform()}"),
+        Finding("core", "farlook", True, f"{metadata.version('farlook')} with {versions}"),
+        Finding(
+            "core", "C core", correct, "checksums right" if correct else "wrong checksum: reinstall farlook"
+        ),
+    ]
+
+
+def _backends() -> list[Finding]:
+    return [Finding("backend", p.name, p.works, p.detail, p.remedy) for p in probe_backends()]
+
+
+def _codecs() -> list[Finding]:
+    findings = []
+    for name, path in shipped_bundles().items():
+        try:
+            bundle = Bundle.open(path)
+            bundle.entropy()
+            for graph in bundle.manifest["graphs"]:
+                bundle.graph(graph)
+            findings.append(Finding("codec", name, True, f"bundle {bundle.digest[:4].hex()}"))
+        except BundleError as error:
+            findings.append(
+                Finding("codec", name, False, str(error), "pip install --force-reinstall farlook")
+            )
+    return findings
+
+
+def _extras() -> list[Finding]:
+    """Every extra of the installed package, as its metadata lists them."""
+    packages: dict[str, list[str]] = {}
+    for requirement in metadata.requires("farlook") or []:
+        match = re.match(r"(?P<name>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]", requirement)
+        if match and match["name"] != "farlook":
+            packages.setdefault(match["extra"], []).append(match["name"])
+    findings = []
+    for extra, names in packages.items():
+        versions = {name: _version(name) for name in names}
+        missing = [name for name, version in versions.items() if version is None]
+        held = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        detail = "; ".join(filter(None, [held, f"missing: {', '.join(missing)}" if missing else ""]))
+        note = f" ({_NOTES[extra]})" if missing and extra in _NOTES else ""
+        remedy = f"pip install 'farlook[{extra}]'" if missing else ""
+        findings.append(Finding("extra", extra, not missing, detail + note, remedy))
+    return findings
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
