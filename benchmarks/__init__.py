@@ -1,0 +1,1 @@
+"""Comparisons with other codecs: metrics, anchors, measurements and pictures."""

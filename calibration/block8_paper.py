@@ -90,25 +90,26 @@ def _blank_model(latents: int) -> ContextModel:
 class _LeastSquares:
     """Normal equations of one linear form, gathered sample by sample."""
 
-    def __init__(self) -> None:
-        self._gram: NDArray[np.float64] | float = 0.0
-        self._cross: NDArray[np.float64] | float = 0.0
+    def __init__(self, inputs: int) -> None:
+        self._gram = np.zeros((inputs, inputs))
+        self._cross = np.zeros(inputs)
 
     def add(self, features: Int, targets: Int) -> None:
         inputs = features.astype(np.float64)
-        self._gram = self._gram + inputs.T @ inputs
-        self._cross = self._cross + inputs.T @ targets.astype(np.float64)
+        self._gram += inputs.T @ inputs
+        self._cross += inputs.T @ targets.astype(np.float64)
 
     def solve(self) -> NDArray[np.float64]:
-        gram = np.asarray(self._gram)
-        weights: NDArray[np.float64] = np.linalg.solve(gram + _RIDGE * np.eye(len(gram)), np.asarray(self._cross))
+        weights: NDArray[np.float64] = np.linalg.solve(
+            self._gram + _RIDGE * np.eye(self._cross.size), self._cross
+        )
         return weights
 
 
 def _fit_means(model: ContextModel, samples: Sequence[Sample]) -> ContextModel:
     """The forms of `last` and of each latent's mean."""
-    last_fit = _LeastSquares()
-    fits = [_LeastSquares() for _ in model.mean_weights]
+    last_fit = _LeastSquares(model.last_weights.size)
+    fits = [_LeastSquares(weights.size) for weights in model.mean_weights]
     for valid, symbols in samples:
         variation = Neighbourhood.of_dc(symbols.latents[..., 0], valid)
         detailed = symbols.detailed
@@ -123,7 +124,7 @@ def _fit_means(model: ContextModel, samples: Sequence[Sample]) -> ContextModel:
 
 
 def _fit_magnitudes(model: ContextModel, samples: Sequence[Sample]) -> ContextModel:
-    fits = [_LeastSquares() for _ in model.magnitude_weights]
+    fits = [_LeastSquares(weights.size) for weights in model.magnitude_weights]
     for valid, symbols in samples:
         variation = Neighbourhood.of_dc(symbols.latents[..., 0], valid)
         for k, here, features in _walk(variation, symbols):
@@ -172,7 +173,8 @@ class _Counter:
         del mask
         if values is None:
             raise ValueError("counting needs values")
-        np.add.at(self.counts, (tables, np.minimum(values, _MAX_ESCAPE + 1)), 1.0)
+        cells = tables.astype(np.int64) * self.counts.shape[1] + np.minimum(values, _MAX_ESCAPE + 1)
+        self.counts += np.bincount(cells, minlength=self.counts.size).reshape(self.counts.shape)
         return values
 
 
@@ -199,7 +201,7 @@ def _fit_codes(model: ContextModel, samples: Sequence[Sample]) -> tuple[list[lis
 def _open_code(counts: NDArray[np.float64]) -> tuple[list[int], int]:
     """A code for values without bound: rare large ones go through the escape."""
     tail = np.cumsum(counts[::-1])[::-1]
-    escape = int(min(max(np.argmax(tail <= _ESCAPE_SHARE * tail[0]), 2), _MAX_ESCAPE))
+    escape = min(max(int(np.argmax(tail <= _ESCAPE_SHARE * tail[0])), 2), _MAX_ESCAPE)
     return _lengths(np.append(counts[:escape], tail[escape])), escape
 
 
@@ -219,5 +221,7 @@ def _integers(weights: NDArray[np.float64]) -> Int:
 
 def _quantiles(parts: list[Int], classes: int) -> Int:
     values = np.concatenate(parts)
+    if not values.size:
+        return np.zeros(classes - 1, dtype=np.int64)
     bounds = np.quantile(values, np.arange(1, classes) / classes)
     return np.ceil(bounds).astype(np.int64)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from farlook.models.data import PIXELS
@@ -66,6 +67,8 @@ class Block8PaperConfig:
         lr: Adam's learning rate at the start; a cosine takes it to zero.
         g2_threshold: G2 is trained on the blocks whose mean squared error after G1 is above this.
         per_image: The most blocks drawn from one image.
+        neighbours: Draw a block from the latents of the 3x3 blocks around it; else from its own, as the paper.
+        pictures: Images that the synthesis and the entropy tables are fitted to, at most.
 
     Raises:
         UsageError: A value lies outside its range.
@@ -80,12 +83,14 @@ class Block8PaperConfig:
     lr: float = 1e-2
     g2_threshold: float = 100.0
     per_image: int = 1024
+    neighbours: bool = True
+    pictures: int = 240
 
     def __post_init__(self) -> None:
         _check_architecture(self.latents, self.depth, self.activation)
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed is {self.seed}; it must lie in 0 .. {2**32 - 1}")
-        for name in ("steps", "batch", "per_image"):
+        for name in ("steps", "batch", "per_image", "pictures"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not (math.isfinite(self.lr) and self.lr > 0):
@@ -94,13 +99,18 @@ class Block8PaperConfig:
             raise UsageError(f"g2_threshold is {self.g2_threshold}; it must be zero or a positive number")
 
 
+def is_linear(activation: str) -> bool:
+    """Whether networks with this activation are products of matrices."""
+    return ACTIVATIONS[activation] is nn.Identity
+
+
 class BlockAutoencoder(nn.Module):
     """Encoder and decoder of 8x8 blocks.
 
-    The activation follows every hidden layer, the latents among them, but not the last layer, which must reach
-    any pixel value. Networks with an activation see pixels scaled to -1 .. 1, where activations bend; linear
-    ones keep the pixels' scale, so that the product of their layers maps pixels to latents as it stands.
-    Nothing is rounded or clipped to 0 .. 255 here.
+    The activation follows every hidden layer, the latents among them, but not the last layer, which must
+    reach any pixel value. Networks with an activation see pixels scaled to -1 .. 1, where activations bend;
+    linear ones keep the pixels' scale, so that the product of their layers maps pixels to latents as it
+    stands. Nothing is rounded or clipped to 0 .. 255 here.
 
     Args:
         latents: Width of the bottleneck.
@@ -113,7 +123,8 @@ class BlockAutoencoder(nn.Module):
         super().__init__()
         _check_architecture(latents, depth, activation)
         widths = (PIXELS, *HIDDEN[depth], latents)
-        self.linear = ACTIVATIONS[activation] is nn.Identity
+        self.latents = latents
+        self.linear = is_linear(activation)
         self.scale = 1.0 if self.linear else CENTRE
         self.activation = ACTIVATIONS[activation]()
         self.encoder = _layers(widths)
@@ -146,9 +157,9 @@ class BlockAutoencoder(nn.Module):
         return _product(self.encoder), _product(self.decoder)
 
     def _initialise(self, generator: torch.Generator) -> None:
-        # Orthogonal rows keep the latents apart from the start: with Adam, half the steps of Xavier's weights.
-        for layer in (*self.encoder, *self.decoder):
-            nn.init.orthogonal_(layer.weight, generator=generator)
+        # Orthogonal rows keep the latents apart: Xavier's weights end ten times further from PCA.
+        for weight in self.parameters():
+            nn.init.orthogonal_(weight, generator=generator)
 
 
 def canonical(encoder: Tensor, decoder: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,14 +194,14 @@ def latent_gains(autoencoder: BlockAutoencoder, blocks: Tensor) -> Tensor:
     columns. Latents multiplied by their gains can be quantised by one step, as canonical ones can. A latent
     that the decoder ignores, such as one behind a dead ReLU, has gain 0.
     """
-    squares = torch.zeros(autoencoder.encoder[-1].weight.shape[0], dtype=torch.float64)
+    squares = torch.zeros(autoencoder.latents, dtype=torch.float64)
     with torch.no_grad():
         for pixels in _chunks(blocks):
             latents = autoencoder.encode(pixels)
             for index in range(len(squares)):
                 unit = torch.zeros_like(latents)
                 unit[:, index] = 1.0
-                _, change = torch.func.jvp(autoencoder.decode, (latents,), (unit,))
+                change = torch.func.jvp(autoencoder.decode, (latents,), (unit,))[1]
                 squares[index] += change.double().square().sum()
     return (squares / len(blocks)).sqrt().float()
 
@@ -230,8 +241,8 @@ def pca_pair(moment: Tensor, latents: int) -> tuple[Tensor, Tensor]:
 def pack(autoencoder: BlockAutoencoder, blocks: Tensor) -> dict[str, Tensor]:
     """Give the tensors that a codec needs.
 
-    `encoder` [k, 64] and `decoder` [64, k] in canonical form for a linear network, whatever its depth; for the
-    others the weights of every layer, `encoder.0.weight` and so on, and the latents' `gains` [k].
+    `encoder` [k, 64] and `decoder` [64, k] in canonical form for a linear network, whatever its depth; for
+    the others the weights of every layer, `encoder.0.weight` and so on, and the latents' `gains` [k].
     """
     if autoencoder.linear:
         encoder, decoder = canonical(*autoencoder.matrices(), second_moment(blocks))
@@ -264,16 +275,15 @@ def _check_architecture(latents: int, depth: int, activation: str) -> None:
 
 
 def _layers(widths: tuple[int, ...]) -> nn.ModuleList:
-    pairs = zip(widths, widths[1:], strict=False)
-    return nn.ModuleList(nn.Linear(inputs, outputs, bias=False) for inputs, outputs in pairs)
+    return nn.ModuleList(nn.Linear(inputs, outputs, bias=False) for inputs, outputs in pairwise(widths))
 
 
 def _product(layers: nn.ModuleList) -> Tensor:
-    first, *others = (layer.weight.detach().double() for layer in layers)
+    product, *others = (weight.detach().double() for weight in layers.parameters())
     for weight in others:
-        first = weight @ first
-    return first
+        product = weight @ product
+    return product
 
 
 def _chunks(blocks: Tensor) -> Iterator[Tensor]:
-    return (chunk.float() for chunk in blocks.split(_CHUNK))
+    return (chunk.float() for chunk in torch.split(blocks, _CHUNK))

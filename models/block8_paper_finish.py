@@ -25,7 +25,7 @@ from farlook.runtime.layouts.block8_paper import KINDS, BlockLatents, BlockSymbo
 from farlook.runtime.layouts.block_contexts import TileSymbols
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -40,8 +40,8 @@ QUANTISER: dict[str, Any] = {
     "rounding": 0.36,
     "detail": 1 / 16,
 }
-FIT_QUALITIES = (8, 22, 36, 50, 64, 78)
-"""Qualities that synthesis and tables are fitted at, all together: steps of 130 to 15."""
+FIT_QUALITIES = (12, 26, 36, 44, 52, 60)
+"""Qualities that synthesis and tables are fitted at, all together: luma steps of 115 to 27."""
 
 _RIDGE = 1e-6
 
@@ -61,15 +61,12 @@ def analyse(analysis: Analysis, plane: NDArray[np.uint8]) -> BlockLatents:
     return BlockLatents(g1[0, 0].numpy(), np.moveaxis(g2[0].numpy(), 0, -1), error[0, 0].numpy())
 
 
-def fit_synthesis(
-    weights: dict[str, Tensor], images: Iterable[NDArray[np.uint8]], progress: Callable[[], None]
-) -> Tensor:
+def fit_synthesis(weights: dict[str, Tensor], images: Iterable[NDArray[np.uint8]]) -> Tensor:
     """Least squares from quantised latents of 3x3 blocks to pixels, for G1's blocks and for G2's.
 
     Args:
         weights: `g1.encoder`, `g1.decoder`, `g2.encoder`, `g2.decoder`.
         images: uint8 [height, width] or [height, width, 3].
-        progress: Called after each image.
 
     Returns:
         float32 [128, k + 1, 3, 3], for `Synthesis`.
@@ -91,17 +88,14 @@ def fit_synthesis(
                     here = inputs[members].double()
                     grams[group] += here.T @ here
                     crosses[group] += here.T @ blocks[members].double()
-        progress()
     fitted = [
         _ridge(gram, cross, prior.reshape(PIXELS, width).T.double())
-        for gram, cross, prior in zip(grams, crosses, start.split(PIXELS), strict=True)
+        for gram, cross, prior in zip(grams, crosses, start.chunk(2), strict=True)
     ]
     return torch.cat([part.T.reshape(PIXELS, *start.shape[1:]) for part in fitted]).float()
 
 
-def fit_entropy(
-    weights: dict[str, Tensor], images: Iterable[NDArray[np.uint8]], progress: Callable[[], None]
-) -> dict[str, Any]:
+def fit_entropy(weights: dict[str, Tensor], images: Iterable[NDArray[np.uint8]]) -> dict[str, Any]:
     """The integer tables of a bundle's `entropy.json`, from `images` at `FIT_QUALITIES`."""
     analysis, quantiser = Analysis(weights), Quantiser.from_coding({"quantiser": QUANTISER})
     samples: dict[str, list[tuple[Bool, TileSymbols]]] = {kind: [] for kind in KINDS}
@@ -111,9 +105,9 @@ def fit_entropy(
             samples[kind] += [
                 _tiles(quantiser.quantise(latents, quality, kind), kind) for quality in FIT_QUALITIES
             ]
-        progress()
     latent_count = weights["g2.encoder"].shape[0]
-    return {kind: fit_tables(samples[kind], latent_count) for kind in KINDS}
+    # Grey training images have no chroma: its tables are luma's then.
+    return {kind: fit_tables(samples[kind] or samples["luma"], latent_count) for kind in KINDS}
 
 
 def _tiles(symbols: BlockSymbols, kind: str) -> tuple[Bool, TileSymbols]:
@@ -138,4 +132,5 @@ def _groups(symbols: BlockSymbols) -> tuple[Tensor, Tensor]:
 def _ridge(gram: Tensor, cross: Tensor, prior: Tensor) -> Tensor:
     """The weights nearest to `prior` among those that fit: a tiny pull settles what the data leave open."""
     pull = _RIDGE * gram.trace() / len(gram) * torch.eye(len(gram), dtype=gram.dtype)
-    return prior + torch.linalg.solve(gram + pull, cross - gram @ prior)
+    correction: Tensor = torch.linalg.solve(gram + pull, cross - gram @ prior)
+    return prior + correction

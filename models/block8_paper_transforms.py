@@ -3,10 +3,12 @@
 Taha, Elrefaei, Akah, Abdelrasoul 2025. G1 and G2 are linear autoencoders of 64 pixels, applied to every 8x8
 block, here as 1x1 convolutions over blocks laid out as channels:
 
-    image [n,1,8r,8c] --8x8 to channels--> x [n,64,r,c] --G1 encoder--> g1 [n,1,r,c] --G1 decoder--> mean (x - .)^2 --> error
-                                               `---------G2 encoder--> g2 [n,k,r,c]
+    image [n,1,8r,8c] --8x8 to channels--> x [n,64,r,c]
+    x --G1 encoder--> g1 [n,1,r,c] --G1 decoder--> mean (x - .)^2 --> error [n,1,r,c]
+    x --G2 encoder--> g2 [n,k,r,c]
 
-    latents [n,k,r,c], detailed [n,1,r,c] --3x3 blocks--> G1's or G2's picture [n,64,r,c] --channels to 8x8--> image
+    latents [n,k,r,c], detailed [n,1,r,c] --3x3 blocks--> G1's or G2's picture [n,64,r,c]
+    --channels to 8x8--> image [n,1,8r,8c]
 
 The synthesis is linear too, but draws a block from the latents of the 3x3 blocks around it: the encoder
 stays the paper's, and the latents that it leaves out are partly recovered from the neighbours.
@@ -83,7 +85,7 @@ class Synthesis(nn.Module):
             Grey levels, not clipped, float32 [n, 1, 8 rows, 8 columns].
         """
         padded = functional.pad(features(latents, detailed), (1, 1, 1, 1), mode="replicate")
-        g1, g2 = functional.conv2d(padded, self.weight).split(PIXELS, dim=1)
+        g1, g2 = functional.conv2d(padded, self.weight).chunk(2, dim=1)
         return functional.pixel_shuffle(torch.where(detailed > 0.5, g2, g1), BLOCK) + CENTRE
 
 

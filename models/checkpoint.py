@@ -16,7 +16,6 @@ from farlook.runtime.files import write_bytes
 try:
     import safetensors.torch
     from safetensors import SafetensorError, safe_open
-    from torch import Tensor
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "train", "to train") from error
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
+    from torch import Tensor
     from torch.optim import Optimizer
 
 _KEY = "farlook"

@@ -19,7 +19,7 @@ from farlook.runtime.images import FORMATS, read_image
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -101,6 +101,39 @@ def sample_blocks(
             progress(done, len(files))
     _report_skipped(skipped, len(files), Path(folder))
     return np.concatenate(drawn)
+
+
+def sample_pictures(
+    folder: str | os.PathLike[str],
+    count: int,
+    progress: Callable[[int, int], None] | None = None,
+    side: int = 512,
+) -> Iterator[NDArray[np.uint8]]:
+    """Read `count` images, evenly spread over the sorted folder, cropped around their centre.
+
+    Images that cannot be used are passed over in silence: `sample_blocks` has named them.
+
+    Args:
+        folder: Searched by `find_images`.
+        count: The most images to read.
+        progress: Called with (images done, images in all) when the next image is asked for.
+        side: The longest side that is kept, in pixels.
+
+    Yields:
+        uint8 [height, width] or [height, width, 3].
+    """
+    files = find_images(folder)
+    count = min(count, len(files))
+    for index in range(count):
+        try:
+            image = read_image(files[index * len(files) // count])
+        except ImageError:
+            continue
+        if min(image.shape[:2]) >= BLOCK:
+            top, left = (max(length - side, 0) // 2 for length in image.shape[:2])
+            yield image[top : top + side, left : left + side]
+        if progress is not None:
+            progress(index + 1, count)
 
 
 def describe_images(folder: str | os.PathLike[str]) -> dict[str, Any]:

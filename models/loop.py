@@ -44,14 +44,30 @@ LOG = "log.csv"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What the stages so far have made: tensors by name, and figures such as final losses."""
+    """What the stages so far have made.
+
+    Attributes:
+        tensors: Weights, by name.
+        figures: Numbers to report, such as final losses.
+        notes: JSON for the model's metadata, such as entropy tables.
+    """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def plus(self, tensors: Mapping[str, Tensor], figures: Mapping[str, float]) -> TrainingState:
+    def plus(
+        self,
+        tensors: Mapping[str, Tensor] | None = None,
+        figures: Mapping[str, float] | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> TrainingState:
         """The state with more in it."""
-        return TrainingState({**self.tensors, **tensors}, {**self.figures, **figures})
+        return TrainingState(
+            {**self.tensors, **(tensors or {})},
+            {**self.figures, **(figures or {})},
+            {**self.notes, **(notes or {})},
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +117,7 @@ class Trainer:
         resume: Go on from the folder's checkpoint.
         checkpoint_every: Steps between checkpoints; there is one after every stage and on Ctrl-C too.
         log_every: Steps between rows of the log; a row holds the mean loss since the row before.
-        report: Told about every step.
+        report: Told about every step; stages that do something else may tell it too.
 
     Raises:
         TrainingError: See `open_run`; or the checkpoint is damaged or of another run.
@@ -122,7 +138,8 @@ class Trainer:
             raise UsageError("checkpoint_every and log_every must be at least 1")
         self._folder = open_run(out_dir, resume=resume)
         self._identity = dict(identity)
-        self._checkpoint_every, self._log_every, self._report = checkpoint_every, log_every, report
+        self.report = report
+        self._checkpoint_every, self._log_every = checkpoint_every, log_every
         self._finished: list[str] = []
         self._rows: list[tuple[int, str, float]] = []
         self._state = TrainingState()
@@ -163,7 +180,7 @@ class Trainer:
 
         Args:
             module: Trained in place.
-            loss: Draws a batch, and whatever else is random, from the generator it is given; returns a scalar.
+            loss: Draws a batch, and whatever else is random, from the generator it is given; gives a scalar.
             steps: Optimiser steps.
             lr: The learning rate at the start.
             seed: Of the generator.
@@ -203,7 +220,7 @@ class Trainer:
 
     def _note(self, work: _Work, steps: int) -> None:
         last = work.step == steps
-        self._report(self._stage, work.step, steps, work.unlogged[-1])
+        self.report(self._stage, work.step, steps, work.unlogged[-1])
         if last or work.step % self._log_every == 0:
             self._rows.append((work.step, self._stage, math.fsum(work.unlogged) / len(work.unlogged)))
             work.unlogged.clear()
@@ -216,6 +233,7 @@ class Trainer:
             "identity": self._identity,
             "finished": self._finished,
             "figures": dict(self._state.figures),
+            "notes": dict(self._state.notes),
             "log": self._rows,
             "work": None,
         }
@@ -227,7 +245,7 @@ class Trainer:
 
     def _load(self) -> None:
         saved = checkpoint.load(self._folder / CHECKPOINT, expect={"identity": self._identity})
-        self._state = TrainingState(saved.under("state"), saved.meta["figures"])
+        self._state = TrainingState(saved.under("state"), saved.meta["figures"], saved.meta["notes"])
         self._finished = list(saved.meta["finished"])
         self._rows = [tuple(row) for row in saved.meta["log"]]
         self._saved = saved if saved.meta["work"] is not None else None

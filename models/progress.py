@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from farlook.runtime.errors import MissingExtraError
 
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+except ModuleNotFoundError as error:
+    raise MissingExtraError(str(error.name), "train", "to show training's progress") from error
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,19 +32,10 @@ def silent(task: str, done: int, total: int, loss: float | None = None) -> None:
 
 @contextmanager
 def progress_bars(enabled: bool = True) -> Iterator[Report]:
-    """Show a bar for each task on the standard error stream while the block runs.
-
-    Raises:
-        MissingExtraError: rich is not installed and the bars are enabled.
-    """
+    """Show a bar for each task on the standard error stream while the block runs, if `enabled`."""
     if not enabled:
         yield silent
         return
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train", "to show training's progress") from error
     name, loss_text = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
     columns = (name, BarColumn(), MofNCompleteColumn(), loss_text, TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}

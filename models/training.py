@@ -1,4 +1,4 @@
-"""Trains block8-paper: G1 on all blocks, then G2 on those that G1 cannot show well.
+"""Trains block8-paper: G1 on all blocks, G2 on those that G1 cannot show well, then what codes them.
 
 images --sample_blocks--> blocks --g1--> blocks with a large error --g2--> model.safetensors
 """
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farlook.models.data import PIXELS, describe_images, sample_blocks
+from farlook.models.data import PIXELS, describe_images, sample_blocks, sample_pictures
 from farlook.models.progress import progress_bars
 from farlook.runtime.errors import MissingExtraError, TrainingError
 
@@ -23,20 +23,27 @@ try:
     from farlook.models.block8_paper import (
         BlockAutoencoder,
         block_errors,
+        is_linear,
         pack,
         pca_error,
         second_moment,
         unpack,
     )
+    from farlook.models.block8_paper_finish import fit_entropy, fit_synthesis
+    from farlook.models.block8_paper_transforms import block_local
     from farlook.models.loop import Stage, Trainer, TrainingState, open_run, stage_seed
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "train", "to train") from error
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from farlook.models.block8_paper import Block8PaperConfig
+    from farlook.models.progress import Report
 
 CODEC = "block8-paper"
 MODEL = "model.safetensors"
@@ -48,10 +55,10 @@ class TrainingResult:
 
     Args:
         path: `model.safetensors`; `checkpoint.load(path)` reads it.
-        tensors: `g1.encoder`, `g1.decoder`, `g2.encoder`, `g2.decoder`; or every layer's weights and `g1.gains`,
-            `g2.gains` if there is an activation.
-        figures: `g1.mse` on all blocks, `g2.mse` on G2's, `g2.share` of the blocks that are G2's; `g1.pca_mse` and
-            `g2.pca_mse`, the least that a linear network can reach on the same blocks.
+        tensors: `g1.encoder`, `g1.decoder`, `g2.encoder`, `g2.decoder`; or every layer's weights and
+            `g1.gains`, `g2.gains` if there is an activation.
+        figures: `g1.mse` on all blocks, `g2.mse` on G2's, `g2.share` of the blocks that are G2's;
+            `g1.pca_mse` and `g2.pca_mse`, the least that a linear network can reach on the same blocks.
     """
 
     path: Path
@@ -68,10 +75,12 @@ def train_block8_paper(
     progress: bool = True,
     checkpoint_every: int = 500,
 ) -> TrainingResult:
-    """Train G1 and G2 on the images of a folder.
+    """Train G1 and G2 on the images of a folder, and fit the synthesis and the entropy tables to them.
 
-    `out_dir` receives `model.safetensors`, `log.csv` and the checkpoint that an interrupted run resumes from. Runs
-    with the same settings and images give the same bits on one machine, interrupted or not.
+    Networks with an activation are for study: they end after G2, and cannot be exported.
+
+    `out_dir` receives `model.safetensors`, `log.csv` and the checkpoint that an interrupted run resumes from.
+    Runs with the same settings and images give the same bits on one machine, interrupted or not.
 
     Args:
         config: The settings.
@@ -93,16 +102,36 @@ def train_block8_paper(
         data = {**describe_images(data_dir), "blocks": len(blocks)}
         identity = {"codec": CODEC, "config": asdict(config), "data": data}
         trainer = Trainer(out_dir, identity, resume=resume, checkpoint_every=checkpoint_every, report=report)
-        state = trainer.run(block8_paper_stages(config, blocks))
+        stages = [*network_stages(config, blocks), *coding_stages(config, data_dir, report)]
+        state = trainer.run(stages)
     return _write_model(Path(out_dir) / MODEL, state, identity)
 
 
-def block8_paper_stages(config: Block8PaperConfig, blocks: Tensor) -> list[Stage]:
-    """List what is to be done, in order; `blocks` is uint8 [n, 64]."""
+def network_stages(config: Block8PaperConfig, blocks: Tensor) -> list[Stage]:
+    """The networks to train, in order; `blocks` is uint8 [n, 64]."""
     return [
         Stage("g1", partial(_train_g1, config, blocks)),
         Stage("g2", partial(_train_g2, config, blocks)),
     ]
+
+
+def coding_stages(config: Block8PaperConfig, data_dir: str | os.PathLike[str], report: Report) -> list[Stage]:
+    """What makes a codec of linear networks, in closed form; nothing for networks with an activation."""
+    if not is_linear(config.activation):
+        return []
+
+    def pictures(task: str) -> Iterator[NDArray[np.uint8]]:
+        return sample_pictures(data_dir, config.pictures, partial(report, task))
+
+    def synthesis(_: Trainer, state: TrainingState) -> TrainingState:
+        weights = dict(state.tensors)
+        fitted = fit_synthesis(weights, pictures("synthesis")) if config.neighbours else block_local(weights)
+        return state.plus({"synthesis.weight": fitted})
+
+    def tables(_: Trainer, state: TrainingState) -> TrainingState:
+        return state.plus(notes={"entropy": fit_entropy(dict(state.tensors), pictures("tables"))})
+
+    return [Stage("synthesis", synthesis), Stage("tables", tables)]
 
 
 def fit_autoencoder(
@@ -129,7 +158,7 @@ def _train_g2(
 ) -> TrainingState:
     g1 = unpack(checkpoint.under(state.tensors, "g1"), config.depth, config.activation)
     hard = blocks[block_errors(g1, blocks) > config.g2_threshold]
-    state = state.plus({}, {"g2.share": len(hard) / len(blocks)})
+    state = state.plus(figures={"g2.share": len(hard) / len(blocks)})
     return _train_network("g2", config.latents, config, hard, trainer, state)
 
 
@@ -153,6 +182,6 @@ def _train_network(
 
 
 def _write_model(path: Path, state: TrainingState, identity: Mapping[str, Any]) -> TrainingResult:
-    meta = {**identity, "figures": dict(state.figures), "torch": torch.__version__}
+    meta = {**state.notes, **identity, "figures": dict(state.figures), "torch": torch.__version__}
     checkpoint.save(path, state.tensors, meta)
     return TrainingResult(path, state.tensors, state.figures)

@@ -1,0 +1,102 @@
+"""Original, JPEG and farlook side by side, at the same bytes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from farlook.benchmarks.jpeg import decode_jpeg, encode_jpeg, scale_within
+from farlook.benchmarks.metrics import psnr
+from farlook.runtime.info import info
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from farlook.runtime.codec import Codec
+
+_CAPTION, _GAP = 34, 8
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One codec's result.
+
+    Attributes:
+        name: What to call it.
+        image: The reconstruction, uint8, the shape of the original.
+        size: Bytes; 0 for the original.
+        encode_ms: Milliseconds to encode; None for the original.
+        decode_ms: Milliseconds to decode; None for the original.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    size: int = 0
+    encode_ms: float | None = None
+    decode_ms: float | None = None
+
+    @property
+    def bpp(self) -> float:
+        """Bits a pixel."""
+        return 8 * self.size / float(self.image.shape[0] * self.image.shape[1])
+
+
+def compare(image: NDArray[np.uint8], codec: Codec, bpp: float) -> list[Panel]:
+    """Code a picture with farlook at `bpp` and with JPEG (4:2:0, optimised Huffman tables) at as many bytes.
+
+    Times are those of coding at the quality that was found, without the search for it.
+
+    Returns:
+        The original, JPEG unless its smallest file is larger than that, farlook.
+
+    Raises:
+        FarlookError: See `Codec.encode`.
+    """
+    found = codec.encode(image, bpp=bpp)
+    quality = info(found).quality
+    codec.decode(found)  # the first run of a network allocates
+    panels = [Panel("original", image)]
+    scale = scale_within(image, int(bpp * image.shape[0] * image.shape[1] / 8), optimise=True)
+    if scale is not None:
+        panels.append(_panel("JPEG", lambda: encode_jpeg(image, scale, optimise=True), decode_jpeg))
+    panels.append(_panel(codec.bundle.codec, lambda: codec.encode(image, quality=quality), codec.decode))
+    return panels
+
+
+def draw(original: NDArray[np.uint8], panels: Sequence[Panel], crop: int = 512) -> NDArray[np.uint8]:
+    """Panels in a row under captions with bytes, bpp and PSNR of the whole picture, cropped around the centre.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    height, width = (min(crop, side) for side in original.shape[:2])
+    top, left = (original.shape[0] - height) // 2, (original.shape[1] - width) // 2
+    sheet = Image.new("RGB", (len(panels) * (width + _GAP) - _GAP, height + _CAPTION), "white")
+    pen = ImageDraw.Draw(sheet)
+    for index, panel in enumerate(panels):
+        x = index * (width + _GAP)
+        sheet.paste(Image.fromarray(panel.image[top : top + height, left : left + width]), (x, _CAPTION))
+        pen.text((x + 4, 7), caption(original, panel), fill="black", font=ImageFont.load_default(18))
+    return np.asarray(sheet)
+
+
+def caption(original: NDArray[np.uint8], panel: Panel) -> str:
+    """A panel in one line."""
+    if not panel.size:
+        return f"{panel.name}, {original.shape[1]}x{original.shape[0]}"
+    return f"{panel.name}: {panel.size} bytes, {panel.bpp:.3f} bpp, {psnr(original, panel.image):.2f} dB"
+
+
+def _panel(name: str, encode: Callable[[], bytes], decode: Callable[[bytes], NDArray[np.uint8]]) -> Panel:
+    start = time.perf_counter()
+    data = encode()
+    middle = time.perf_counter()
+    image = decode(data)
+    end = time.perf_counter()
+    return Panel(name, image, len(data), 1000 * (middle - start), 1000 * (end - middle))

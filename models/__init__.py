@@ -1,0 +1,1 @@
+"""The training side (torch): networks, data, loops, weights."""
