@@ -260,7 +260,8 @@ the very image it is measured on, a bound for linear rows on that image.
 {activations}
 
 The activation follows every layer but the last, the latents' among them. *linear* is the identity and so is *none*:
-the same network, trained alike here; the paper's 127.5 and 121.7 differ by how its two runs went.
+the same network, trained alike here; the paper's 127.5 and 121.7 differ by how its two runs went. Its 121.7 is below
+what any linear network can reach on these images (the last row), so it was measured in some other way than ours.
 
 ## Depth: 1 latent, no activation
 

@@ -220,8 +220,7 @@ def _integers(weights: NDArray[np.float64]) -> Int:
 
 
 def _quantiles(parts: list[Int], classes: int) -> Int:
-    values = np.concatenate(parts)
-    if not values.size:
+    if not any(part.size for part in parts):
         return np.zeros(classes - 1, dtype=np.int64)
-    bounds = np.quantile(values, np.arange(1, classes) / classes)
+    bounds = np.quantile(np.concatenate(parts), np.arange(1, classes) / classes)
     return np.ceil(bounds).astype(np.int64)

@@ -85,8 +85,9 @@ class Synthesis(nn.Module):
             Grey levels, not clipped, float32 [n, 1, 8 rows, 8 columns].
         """
         padded = functional.pad(features(latents, detailed), (1, 1, 1, 1), mode="replicate")
-        g1, g2 = functional.conv2d(padded, self.weight).chunk(2, dim=1)
-        return functional.pixel_shuffle(torch.where(detailed > 0.5, g2, g1), BLOCK) + CENTRE
+        both = functional.conv2d(padded, self.weight)
+        blocks = torch.where(detailed > 0.5, both[:, PIXELS:], both[:, :PIXELS])
+        return functional.pixel_shuffle(blocks, BLOCK) + CENTRE
 
 
 def features(latents: Tensor, detailed: Tensor) -> Tensor:

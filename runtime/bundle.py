@@ -50,10 +50,11 @@ class Bundle:
             manifest = json.loads(_read_member(path, MANIFEST))
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: {MANIFEST} is not JSON: {error}") from error
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if type(schema) is not int or schema < 1:
             raise BundleError(f"{path}: {MANIFEST} has no schema number: not a farlook bundle")
-        if manifest["schema"] > SCHEMA:
-            raise BundleError(f"{path} has schema {manifest['schema']}, newer than {SCHEMA}: update farlook")
+        if schema > SCHEMA:
+            raise BundleError(f"{path} has schema {schema}, newer than {SCHEMA}: update farlook")
         bundle = cls(path, manifest)
         if coding_digest(bundle.coding).hex() != bundle._field("coding_digest"):
             raise BundleError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from farlook.runtime.backends import open_backend
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CODEC = "block8-paper"
 DEFAULT_QUALITY = 50
+
+_MAX_BPP = 64
 
 
 class Codec:
@@ -96,7 +99,7 @@ class Codec:
 
         if limit is not None:
             quality = finest_within(limit, size_at)
-        chosen = DEFAULT_QUALITY if quality is None else quality
+        chosen = DEFAULT_QUALITY if quality is None else int(quality)
         header = self._header(image, chosen)
         symbols = self._layout.quantise(latents, chosen)
         return write_stream(header, self._layout.pack(symbols, header.tiles))
@@ -144,10 +147,12 @@ def _target_bytes(pixels: int, quality: int | None, bpp: float | None, budget: i
     """Bytes that the stream may take; None if a quality, or nothing, is asked for."""
     if sum(target is not None for target in (quality, bpp, budget)) > 1:
         raise UsageError("give one of quality, bpp and budget, not several")
-    if quality is not None and not (isinstance(quality, int) and LOWEST <= quality <= HIGHEST):
+    if quality is not None and not (isinstance(quality, Integral) and LOWEST <= quality <= HIGHEST):
         raise UsageError(f"quality must be a whole number from {LOWEST} to {HIGHEST}, not {quality}")
-    if bpp is not None and not 0 < bpp <= 64:
-        raise UsageError(f"bpp must lie above 0 and be at most 64, not {bpp}")
-    if budget is not None and not (isinstance(budget, int) and budget > 0):
+    if budget is not None and not (isinstance(budget, Integral) and budget > 0):
         raise UsageError(f"budget must be a whole number of bytes above 0, not {budget}")
-    return int(bpp * pixels / 8) if bpp is not None else budget
+    if bpp is None:
+        return budget
+    if not (isinstance(bpp, Real) and 0 < bpp <= _MAX_BPP):
+        raise UsageError(f"bpp must be a number above 0 and at most {_MAX_BPP}, not {bpp}")
+    return int(bpp * pixels / 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -87,19 +88,36 @@ def _extras() -> list[Finding]:
     """Every extra of the installed package, as its metadata lists them."""
     packages: dict[str, list[str]] = {}
     for requirement in metadata.requires("farlook") or []:
-        match = re.match(r"(?P<name>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]", requirement)
+        match = re.match(
+            r"(?P<name>[\w.-]+)[^;]*;(?P<marker>.*extra == ['\"](?P<extra>[\w-]+)['\"].*)", requirement
+        )
         if match and match["name"] != "farlook":
-            packages.setdefault(match["extra"], []).append(match["name"])
-    findings = []
-    for extra, names in packages.items():
-        versions = {name: _version(name) for name in names}
-        missing = [name for name, version in versions.items() if version is None]
-        held = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-        detail = "; ".join(filter(None, [held, f"missing: {', '.join(missing)}" if missing else ""]))
-        note = f" ({_NOTES[extra]})" if missing and extra in _NOTES else ""
-        remedy = f"pip install 'farlook[{extra}]'" if missing else ""
-        findings.append(Finding("extra", extra, not missing, detail + note, remedy))
-    return findings
+            names = packages.setdefault(match["extra"], [])
+            names += [match["name"]] if _applies(match["marker"]) else []
+    return [_extra(extra, names) for extra, names in packages.items()]
+
+
+def _extra(extra: str, names: list[str]) -> Finding:
+    versions = {name: _version(name) for name in names}
+    missing = [name for name, version in versions.items() if version is None]
+    parts = [", ".join(f"{name} {version}" for name, version in versions.items() if version)]
+    if not names:
+        parts.append("not from PyPI on this machine")
+    if missing:
+        parts.append(f"missing: {', '.join(missing)}")
+    works = bool(names) and not missing
+    note = "" if works else _NOTES.get(extra, "")
+    remedy = f"pip install 'farlook[{extra}]'" if missing else ""
+    return Finding("extra", extra, works, "; ".join(filter(None, [*parts, note])), remedy)
+
+
+def _applies(marker: str) -> bool:
+    """Whether a requirement is one for this Python and machine; knows the markers that pyproject.toml uses."""
+    machine = re.search(r"platform_machine == ['\"](\w+)['\"]", marker)
+    python = re.search(r"python_version >= ['\"](\d+)\.(\d+)['\"]", marker)
+    return (machine is None or machine[1] == platform.machine()) and (
+        python is None or sys.version_info >= (int(python[1]), int(python[2]))
+    )
 
 
 def _version(name: str) -> str | None:

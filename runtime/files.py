@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -28,40 +28,23 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: The folder does not exist, is not writable, or the disk is full.
     """
-    given = Path(path)
+    target, special = _destination(Path(path))
     try:
-        target = given.resolve()
-        if target.is_dir():
-            raise OutputError(f"cannot write {target}: it is a directory; name a file in it")
-        if target.is_symlink():  # Python 3.13 and up follow a loop of links no further
-            raise OutputError(f"cannot write {target}: its links form a loop")
-        # By the name given: what /dev/stdout points to, a pipe, has no name of its own.
-        special = given.exists() and not given.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, a loop of links
-        raise _unwritable(given, error) from error
-    if special:
-        try:
-            with given.open("wb") as file:
+        if special:
+            with Path(path).open("wb") as file:
                 yield file
-        except OSError as error:
-            raise _unwritable(target, error) from error
-        return
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent)
+            return
+        part = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.part")
+        try:
+            with part.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(target, error) from error
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())
-        part.replace(target)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -74,10 +57,20 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         file.write(data)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _destination(given: Path) -> tuple[Path, bool]:
+    """What a path stands for, links followed, and whether that is a pipe or a device.
+
+    A pipe must be opened by the name that was given: what /dev/stdout points to has none of its own.
+    """
+    try:
+        target = given.resolve()
+        if target.is_dir():
+            raise OutputError(f"cannot write {target}: it is a directory; name a file in it")
+        if target.is_symlink():  # Python 3.13 and up follow a loop of links no further
+            raise OutputError(f"cannot write {target}: its links form a loop")
+        return target, given.exists() and not given.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, a loop of links
+        raise _unwritable(given, error) from error
 
 
 def _unwritable(target: Path, error: Exception) -> OutputError:
@@ -94,8 +87,10 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES) -> b
     try:
         if source.is_dir():
             raise StreamError(f"{source} is a directory, not a file")
-        if source.stat().st_size > limit:
-            raise StreamError(f"{source} has more than {limit} bytes: no stream is that large")
-        return source.read_bytes()
+        with source.open("rb") as file:
+            data = file.read(limit + 1)  # not by its size, which a pipe or a device does not tell
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         raise StreamError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > limit:
+        raise StreamError(f"{source} has more than {limit} bytes: no stream is that large")
+    return data

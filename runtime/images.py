@@ -111,7 +111,8 @@ def _open(path: Path) -> Image.Image:
 
 def _check_kind(path: Path, image: Image.Image) -> None:
     _check_size(str(path), *image.size)
-    if getattr(image, "n_frames", 1) > 1:
+    # An MPO, as drones' cameras write, is a JPEG followed by previews of it: its first frame is the picture.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise ImageError(
             f"{path} holds {getattr(image, 'n_frames', 1)} frames; save one of them to a file of its own"
         )

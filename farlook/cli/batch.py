@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from farlook.runtime.errors import FarlookError, ImageError, OutputError
+from farlook.runtime.errors import FarlookError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-STDERR = Console(stderr=True, highlight=False)
+STDERR = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+"""Prints a name as it is: `[red]`, `:smile:` and more than 80 letters are all names of files."""
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, with escapes for what would steer the terminal or cannot be printed."""
+    line = re.sub(r"\s*[\r\n]\s*", " ", text.strip())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a directory; what is wrong with a path that cannot be looked at is said where it is read."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def progress_bar() -> Progress:
@@ -25,6 +43,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=STDERR,
         transient=True,
+        disable=not STDERR.is_terminal,
     )
 
 
@@ -35,6 +54,7 @@ def work_through(
     suffixes: Iterable[str],
     new_suffix: str,
     work: Callable[[Path, Path], str],
+    none_found: type[FarlookError],
 ) -> None:
     """Apply `work` to a file, or to every file with one of `suffixes` under a directory.
 
@@ -44,18 +64,20 @@ def work_through(
         suffixes: Which files of a directory to take, as in (".png", ".jpg").
         new_suffix: Suffix of the files written to a directory.
         work: Reads the first path, writes the second, returns a line to print.
+        none_found: What to raise if a directory holds no file with one of `suffixes`.
 
     Raises:
         FarlookError: The one file failed, or any of a directory's did; the others are done all the same.
     """
-    if not source.is_dir():
-        STDERR.print(work(source, target))
+    if not is_folder(source):
+        if _is_same(source, target):
+            raise OutputError(f"cannot write {target}: it is the input")
+        STDERR.print(one_line(work(source, target)))
         return
     found = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     if not found:
-        raise ImageError(f"no files with the suffix {', '.join(sorted(suffixes))} in {source}")
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"{source} is a directory, so {target} must be one too, but it is a file")
+        raise none_found(f"no files with the suffix {', '.join(sorted(suffixes))} in {source}")
+    _make_folder(target)
     targets = _targets(source, target, found, new_suffix)
     failures: list[FarlookError] = []
     with progress_bar() as progress:
@@ -63,10 +85,12 @@ def work_through(
         for path, output in zip(found, targets, strict=True):
             try:
                 _make_folder(output.parent)
-                STDERR.print(work(path, output))
+                STDERR.print(one_line(work(path, output)))
+            except UsageError:  # no fault of this file
+                raise
             except FarlookError as error:
                 failures.append(error)
-                STDERR.print(f"[red]failed[/red] {path}: {error}", soft_wrap=True)
+                STDERR.print(Text.assemble(("failed", "red"), f" {one_line(f'{path}: {error}')}"))
             progress.advance(task)
     if failures:
         summary = FarlookError(f"{len(failures)} of {len(found)} files failed; the first: {failures[0]}")
@@ -76,17 +100,24 @@ def work_through(
 
 def _targets(source: Path, target: Path, found: list[Path], new_suffix: str) -> list[Path]:
     """Where each file goes; a.png and a.jpg of one folder keep their old suffix to stay apart."""
-    plain = [target / path.relative_to(source).with_suffix(new_suffix) for path in found]
-    return [
-        target / path.relative_to(source).with_name(path.name + new_suffix)
-        if plain.count(output) > 1
-        else output
-        for path, output in zip(found, plain, strict=True)
-    ]
+    short = [target / path.relative_to(source).with_suffix(new_suffix) for path in found]
+    long = [target / path.relative_to(source).with_name(path.name + new_suffix) for path in found]
+    wanted = Counter(short)
+    mixed = [long[index] if wanted[output] > 1 else output for index, output in enumerate(short)]
+    return mixed if len(set(mixed)) == len(mixed) else long  # long: next to both there is a.png.png
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    try:
+        return source.is_file() and source.samefile(target)
+    except OSError:
+        return False
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{folder} must be a directory, but it is a file") from error
     except OSError as error:
         raise OutputError(f"cannot make the directory {folder}: {error.strerror or error}") from error

@@ -12,6 +12,7 @@ from farlook.cli.batch import work_through
 from farlook.cli.encode import SUFFIX
 from farlook.cli.options import Backend, Threads
 from farlook.runtime.codec import Codec
+from farlook.runtime.errors import StreamError
 from farlook.runtime.files import read_bytes
 from farlook.runtime.images import write_image
 from farlook.runtime.stream import read_header
@@ -42,7 +43,7 @@ def decode(
     threads: Threads = 0,
 ) -> None:
     """Rebuild a picture from its stream, in the format of OUT's suffix (PNG, JPEG, TIFF, WebP, BMP)."""
-    opened: dict[str, Codec] = {}
+    opened = {} if codec is None else {codec: Codec.load(codec, backend, threads)}
 
     def work(path: Path, output: Path) -> str:
         stream = read_bytes(path)
@@ -55,7 +56,7 @@ def decode(
         write_image(output, image)
         return f"{path} -> {output}: {image.shape[1]}x{image.shape[0]}, {1000 * seconds:.0f} ms"
 
-    work_through(source, target, suffixes=(SUFFIX,), new_suffix=".png", work=work)
+    work_through(source, target, suffixes=(SUFFIX,), new_suffix=".png", work=work, none_found=StreamError)
 
 
 def register(app: typer.Typer) -> None:

@@ -28,17 +28,15 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("", "", "", "to install"):
-            table.add_column(heading, overflow="fold")
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for _ in range(3):
+            table.add_column(overflow="fold")
         for finding in findings:
             mark = "[green]ok[/green]" if finding.works else "[yellow]--[/yellow]"
-            row = (
-                f"{finding.group} [bold]{finding.name}[/bold]",
-                escape(finding.detail),
-                escape(finding.remedy),
-            )
-            table.add_row(mark, *row)
+            lines = [escape(finding.detail)]
+            if finding.remedy:
+                lines.append(f"[bold]{escape(finding.remedy)}[/bold]")
+            table.add_row(mark, f"{finding.group} [bold]{escape(finding.name)}[/bold]", "\n".join(lines))
         Console(highlight=False).print(table)
     if not usable(findings):
         raise BackendError("pictures cannot be coded here: see what is missing above")

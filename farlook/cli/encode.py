@@ -11,6 +11,7 @@ import typer
 from farlook.cli.batch import work_through
 from farlook.cli.options import Backend, Bpp, Budget, CodecName, Quality, Threads
 from farlook.runtime.codec import DEFAULT_CODEC, Codec
+from farlook.runtime.errors import ImageError
 from farlook.runtime.files import write_bytes
 from farlook.runtime.images import FORMATS, read_image
 
@@ -49,7 +50,7 @@ def encode(
         rate = 8 * len(stream) / (width * height)
         return f"{path} -> {output}: {width}x{height}, {len(stream)} bytes, {rate:.3f} bpp, {1000 * seconds:.0f} ms"
 
-    work_through(source, target, suffixes=FORMATS, new_suffix=SUFFIX, work=work)
+    work_through(source, target, suffixes=FORMATS, new_suffix=SUFFIX, work=work, none_found=ImageError)
 
 
 def register(app: typer.Typer) -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from farlook.cli.batch import is_folder, one_line
 from farlook.runtime.bundle import Bundle
 from farlook.runtime.files import read_bytes
 from farlook.runtime.info import info as describe
@@ -30,18 +31,20 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a stream or a bundle holds; a stream's checksums are checked, its pixels not decoded."""
-    fields = _bundle_fields(path) if path.is_dir() or read_bytes(path)[:2] == b"PK" else _stream_fields(path)
+    data = b"PK" if is_folder(path) else read_bytes(path)
+    fields = _bundle_fields(path) if data[:2] == b"PK" else _stream_fields(data)
     if as_json:
         typer.echo(json.dumps(fields))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in fields.items():
-        table.add_row(name.replace("_", " "), json.dumps(value) if isinstance(value, dict) else str(value))
-    Console(highlight=False).print(table)
+        text = json.dumps(value) if isinstance(value, dict) else str(value)
+        table.add_row(name.replace("_", " "), one_line(text))
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
-def _stream_fields(path: Path) -> dict[str, Any]:
-    stream = describe(read_bytes(path))
+def _stream_fields(data: bytes) -> dict[str, Any]:
+    stream = describe(data)
     return {**asdict(stream), "bpp": round(stream.bpp, 4)}
 
 
@@ -50,9 +53,9 @@ def _bundle_fields(path: Path) -> dict[str, Any]:
     return {
         "codec": bundle.codec,
         "digest": bundle.digest.hex(),
-        "farlook": bundle.manifest["farlook"],
+        "farlook": bundle.manifest.get("farlook", ""),
         "graphs": {name: sorted(kinds) for name, kinds in bundle.manifest["graphs"].items()},
-        "training": bundle.manifest["training"],
+        "training": bundle.manifest.get("training", {}),
     }
 
 

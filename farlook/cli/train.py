@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from farlook.cli.batch import STDERR
 
@@ -62,7 +63,9 @@ def block8_paper(
         latents=latents, depth=depth, activation=activation, neighbours=neighbours, steps=steps, seed=seed
     )
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: STDERR.print(f"[yellow]warning:[/yellow] {message}")
+        warnings.showwarning = lambda message, *_: STDERR.print(
+            Text.assemble(("warning:", "yellow"), f" {message}")
+        )
         result = train_block8_paper(config, data, output, resume=resume)
     for name, value in result.figures.items():
         STDERR.print(f"{name} {value:.4g}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from farlook.kernels.prefix import PrefixReader
-from farlook.runtime.errors import CorruptStreamError
+from farlook.runtime.errors import BundleError, CorruptStreamError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,17 +63,24 @@ class Recorder:
         return -(-bits // 8)
 
     def payloads(self) -> list[bytes]:
-        """The coded bytes of each tile."""
+        """The coded bytes of each tile.
+
+        Raises:
+            BundleError: A table has no code word for one of its values.
+        """
         tile = np.concatenate([batch[0] for batch in self._batches])
         order = np.argsort(tile, kind="stable")
         tables = np.concatenate([batch[1] for batch in self._batches])[order]
         values = np.concatenate([batch[2] for batch in self._batches])[order]
         ends = np.cumsum(np.bincount(tile, minlength=self._tiles))
         starts = np.concatenate([[0], ends[:-1]])
-        return [
-            self._book.encode(values[start:end], tables[start:end])
-            for start, end in zip(starts, ends, strict=True)
-        ]
+        try:
+            return [
+                self._book.encode(values[start:end], tables[start:end])
+                for start, end in zip(starts, ends, strict=True)
+            ]
+        except ValueError as error:
+            raise BundleError(f"the bundle's tables cannot code this picture: {error}") from error
 
 
 class Player:

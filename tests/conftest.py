@@ -1,0 +1,40 @@
+"""Pictures and codecs that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import farlook
+
+
+@pytest.fixture(scope="session")
+def kodim_path():
+    """The photograph that ships with farlook: 768 x 512 pixels, RGB."""
+    return Path(farlook.__file__).parent / "samples" / "kodim23.png"
+
+
+@pytest.fixture(scope="session")
+def kodim(kodim_path):
+    """Its pixels: uint8 [512, 768, 3], read-only."""
+    with Image.open(kodim_path) as image:
+        pixels = np.array(image)
+    pixels.flags.writeable = False
+    return pixels
+
+
+@pytest.fixture(scope="session")
+def grey(kodim):
+    """Its luma: uint8 [512, 768], read-only."""
+    luma = np.array(Image.fromarray(kodim).convert("L"))
+    luma.flags.writeable = False
+    return luma
+
+
+@pytest.fixture(scope="session")
+def codec():
+    """The default codec, on one thread."""
+    return farlook.Codec.load("block8-paper", threads=1)
