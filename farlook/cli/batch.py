@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
 from farlook.runtime.errors import FarlookError, OutputError, UsageError
@@ -35,9 +35,8 @@ def is_folder(path: Path) -> bool:
 
 
 def progress_bar() -> Progress:
-    """The bar that long work shows, on the error output so that results can be piped."""
+    """The bar that long work shows, on the error output so that results can be piped, if that is a terminal."""
     return Progress(
-        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -81,7 +80,7 @@ def work_through(
     targets = _targets(source, target, found, new_suffix)
     failures: list[FarlookError] = []
     with progress_bar() as progress:
-        task = progress.add_task(f"{source}", total=len(found))
+        task = progress.add_task("", total=len(found))
         for path, output in zip(found, targets, strict=True):
             try:
                 _make_folder(output.parent)
