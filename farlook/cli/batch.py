@@ -78,7 +78,7 @@ def work_through(
         raise none_found(f"no files with the suffix {', '.join(sorted(suffixes))} in {source}")
     _make_folder(target)
     targets = _targets(source, target, found, new_suffix)
-    failures: list[FarlookError] = []
+    failures: list[tuple[str, FarlookError]] = []
     with progress_bar() as progress:
         task = progress.add_task("", total=len(found))
         for path, output in zip(found, targets, strict=True):
@@ -88,12 +88,14 @@ def work_through(
             except UsageError:  # no fault of this file
                 raise
             except FarlookError as error:
-                failures.append(error)
-                STDERR.print(Text.assemble(("failed", "red"), f" {one_line(f'{path}: {error}')}"))
+                text = str(error) if str(path) in str(error) else f"{path}: {error}"
+                failures.append((text, error))
+                STDERR.print(Text.assemble(("failed", "red"), f" {one_line(text)}"))
             progress.advance(task)
     if failures:
-        summary = FarlookError(f"{len(failures)} of {len(found)} files failed; the first: {failures[0]}")
-        summary.exit_code = failures[0].exit_code
+        text, first = failures[0]
+        summary = FarlookError(f"{len(failures)} of {len(found)} files failed; the first: {text}")
+        summary.exit_code = first.exit_code
         raise summary
 
 
