@@ -100,10 +100,7 @@ class _LeastSquares:
         self._cross += inputs.T @ targets.astype(np.float64)
 
     def solve(self) -> NDArray[np.float64]:
-        weights: NDArray[np.float64] = np.linalg.solve(
-            self._gram + _RIDGE * np.eye(self._cross.size), self._cross
-        )
-        return weights
+        return np.linalg.solve(self._gram + _RIDGE * np.eye(self._cross.size), self._cross).astype(np.float64)
 
 
 def _fit_means(model: ContextModel, samples: Sequence[Sample]) -> ContextModel:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from numbers import Integral, Real
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from farlook.runtime.backends import open_backend
 from farlook.runtime.bundle import Bundle, find_bundle
@@ -18,7 +19,6 @@ from farlook.runtime.stream import CODECS, DIGEST_BYTES, Header, read_stream, st
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 DEFAULT_CODEC = "block8-paper"
@@ -147,12 +147,12 @@ def _target_bytes(pixels: int, quality: int | None, bpp: float | None, budget: i
     """Bytes that the stream may take; None if a quality, or nothing, is asked for."""
     if sum(target is not None for target in (quality, bpp, budget)) > 1:
         raise UsageError("give one of quality, bpp and budget, not several")
-    if quality is not None and not (isinstance(quality, Integral) and LOWEST <= quality <= HIGHEST):
+    if quality is not None and not (isinstance(quality, (int, np.integer)) and LOWEST <= quality <= HIGHEST):
         raise UsageError(f"quality must be a whole number from {LOWEST} to {HIGHEST}, not {quality}")
-    if budget is not None and not (isinstance(budget, Integral) and budget > 0):
+    if budget is not None and not (isinstance(budget, (int, np.integer)) and budget > 0):
         raise UsageError(f"budget must be a whole number of bytes above 0, not {budget}")
     if bpp is None:
         return budget
-    if not (isinstance(bpp, Real) and 0 < bpp <= _MAX_BPP):
+    if not (isinstance(bpp, (float, int, np.floating, np.integer)) and 0 < bpp <= _MAX_BPP):
         raise UsageError(f"bpp must be a number above 0 and at most {_MAX_BPP}, not {bpp}")
     return int(bpp * pixels / 8)
