@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from farlook.runtime.errors import FarlookError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 STDERR = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 """Prints a name as it is: `[red]`, `:smile:` and more than 80 letters are all names of files."""
@@ -34,16 +35,16 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def progress_bar() -> Progress:
-    """The bar that long work shows, on the error output so that results can be piped, if that is a terminal."""
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=STDERR,
-        transient=True,
-        disable=not STDERR.is_terminal,
-    )
+@contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar for long work, on the error output if that is a terminal; yields what moves it one on."""
+    if not STDERR.is_interactive:
+        yield lambda: None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=STDERR, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
 
 
 def work_through(
@@ -79,8 +80,7 @@ def work_through(
     _make_folder(target)
     targets = _targets(source, target, found, new_suffix)
     failures: list[tuple[str, FarlookError]] = []
-    with progress_bar() as progress:
-        task = progress.add_task("", total=len(found))
+    with progress_bar(len(found)) as advance:
         for path, output in zip(found, targets, strict=True):
             try:
                 _make_folder(output.parent)
@@ -91,7 +91,7 @@ def work_through(
                 text = str(error) if str(path) in str(error) else f"{path}: {error}"
                 failures.append((text, error))
                 STDERR.print(Text.assemble(("failed", "red"), f" {one_line(text)}"))
-            progress.advance(task)
+            advance()
     if failures:
         text, first = failures[0]
         summary = FarlookError(f"{len(failures)} of {len(found)} files failed; the first: {text}")

@@ -14,7 +14,7 @@ _EPILOG = """Examples:
 
 farlook export block8-paper -o block8-paper.bundle
 
-farlook export block8-paper -o mine.bundle --weights runs/mine/model.safetensors
+farlook export block8-paper -o mine.bundle -w runs/mine/model.safetensors
 """
 
 

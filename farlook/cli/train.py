@@ -17,7 +17,7 @@ farlook train block8-paper --data pictures/ -o runs/mine
 
 farlook train block8-paper --data pictures/ -o runs/mine --resume
 
-farlook export block8-paper -o mine.bundle --weights runs/mine/model.safetensors
+farlook export block8-paper -o mine.bundle -w runs/mine/model.safetensors
 """
 
 train = typer.Typer(

@@ -1,0 +1,154 @@
+"""info, compare and doctor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import farlook
+from farlook.runtime.doctor import Finding, examine
+
+
+def pairs(text):
+    """The rows of a table of names and values."""
+    return dict(line.rstrip().split("  ", 1) for line in text.splitlines())
+
+
+def test_info_of_a_stream(cli, tmp_path, stream):
+    (tmp_path / "a.flk").write_bytes(stream)
+    expected = asdict(farlook.info(stream)) | {"bpp": round(8 * len(stream) / 9600, 4)}
+    as_json = cli("info", tmp_path / "a.flk", "--json")
+    assert (as_json.code, as_json.err) == (0, "")
+    assert json.loads(as_json.out) == expected
+    plain = cli("info", tmp_path / "a.flk")
+    assert (plain.code, plain.err) == (0, "")
+    shown = {name.replace(" ", "_"): value.strip() for name, value in pairs(plain.out).items()}
+    assert shown == {name: str(value) for name, value in expected.items()}
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+def test_info_of_a_bundle(cli, tmp_path, shipped, members, folder):
+    path = shipped
+    if folder:
+        path = tmp_path / "mine.bundle"
+        path.mkdir()
+        for name, data in members.items():
+            (path / name).write_bytes(data)
+    result = cli("info", path, "--json")
+    assert (result.code, result.err) == (0, "")
+    fields = json.loads(result.out)
+    assert fields["codec"] == "block8-paper"
+    assert fields["digest"] == json.loads(members["bundle.json"])["coding_digest"]
+    assert fields["graphs"] == {"analysis": ["fp32"], "synthesis": ["fp32"]}
+    plain = cli("info", path)
+    assert plain.code == 0
+    assert fields["digest"] in plain.out
+
+
+def test_info_of_a_bundle_without_notes(cli, make_bundle):
+    def strip(manifest):
+        manifest.pop("training", None)
+        manifest.pop("farlook", None)
+
+    bundle = make_bundle(strip)
+    result = cli("info", bundle, "--json")
+    assert result.code == 0
+    assert json.loads(result.out)["training"] == {}
+    assert cli("info", bundle).code == 0
+
+
+def test_info_prints_what_a_bundle_says_without_obeying_it(cli, make_bundle):
+    text = "[/b] :smile: [red]\x1b[2J"
+    result = cli("info", make_bundle(lambda manifest: manifest.update(farlook=text)))
+    assert result.code == 0
+    assert "[/b] :smile: [red]\\x1b[2J" in result.out
+
+
+def test_info_reads_a_pipe(start, finish, tmp_path, stream):
+    (tmp_path / "a.flk").write_bytes(stream)
+    with (tmp_path / "a.flk").open("rb") as file:
+        result = finish(start("info", "/dev/stdin", "--json", stdin=file))
+    assert result.code == 0
+    assert json.loads(result.out)["size"] == len(stream)
+
+
+def test_compare_draws_and_tells_both(cli, photo, tmp_path):
+    result = cli("compare", photo, "--bpp", 1, "-o", tmp_path / "sheet.png")
+    assert (result.code, result.err) == (0, "")
+    title, heading, jpeg, ours, written = result.out.splitlines()
+    assert title == "photo.png, 120x80"
+    assert heading.split() == ["codec", "bytes", "bpp", "PSNR", "dB", "encode", "ms", "decode", "ms"]
+    assert written == f"wrote {tmp_path / 'sheet.png'}"
+    for row, name in ((jpeg, "JPEG"), (ours, "block8-paper")):
+        cells = row.split()
+        assert cells[0] == name
+        assert 300 < int(cells[1]) <= 1200
+        assert float(cells[2]) == pytest.approx(int(cells[1]) * 8 / 9600, abs=5e-4)
+        assert 20 < float(cells[3]) < 60
+        assert min(float(cells[4]), float(cells[5])) >= 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert (sheet.width, sheet.mode) == (3 * 120 + 2 * 8, "RGB")
+        assert sheet.height > 80
+
+
+def test_compare_says_when_jpeg_has_nothing_so_small(cli, photo, tmp_path):
+    result = cli("compare", photo, "--bpp", 0.15, "-o", tmp_path / "sheet.png")
+    assert (result.code, result.err) == (0, "")
+    assert "JPEG cannot make a file as small as 0.15 bpp of this picture." in result.out.splitlines()
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 2 * 120 + 8
+
+
+def test_compare_draws_grey_pictures_in_any_format(cli, tmp_path, crop):
+    Image.fromarray(crop).convert("L").save(tmp_path / "grey.png")
+    result = cli("compare", tmp_path / "grey.png", "--bpp", 2, "-o", tmp_path / "sheet.jpg")
+    assert result.code == 0
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.format == "JPEG"
+
+
+def test_compare_has_a_picture_of_its_own(cli, kodim, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("compare")
+    assert result.code == 0
+    assert result.out.startswith("kodim23.png, 768x512\n")
+    with Image.open(tmp_path / "preview.png") as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.shape[1] == 3 * 512 + 2 * 8
+    assert (pixels[-512:, :512] == kodim[:, 128:640]).all()
+
+
+def test_doctor_tells_all_it_found(cli):
+    result = cli("doctor")
+    assert (result.code, result.err) == (0, "")
+    for finding in examine():
+        mark = "ok" if finding.works else "--"
+        assert any(
+            line.startswith(f"{mark}  {finding.group} {finding.name}") for line in result.out.splitlines()
+        )
+        if finding.remedy.startswith("pip "):  # whole, on a line of its own, to be copied
+            assert finding.remedy in [line.strip() for line in result.out.splitlines()]
+
+
+def test_doctor_as_json(cli):
+    result = cli("doctor", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == [asdict(finding) for finding in examine()]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
+def test_doctor_fails_where_nothing_can_be_coded(cli, monkeypatch, options):
+    broken = [
+        Finding("core", "C core", True, "fine"),
+        Finding("backend", "ort", False, "[/b] gone", "pip install 'farlook[cpu]'"),
+    ]
+    monkeypatch.setattr("farlook.cli.doctor.examine", lambda: broken)
+    result = cli("doctor", *options)
+    assert result.code == 6
+    assert result.err == "farlook: pictures cannot be coded here: see what is missing above\n"
+    assert "[/b] gone" in result.out
+    assert "pip install 'farlook[cpu]'" in result.out
