@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -48,12 +49,12 @@ class Panel:
 
 
 def compare(image: NDArray[np.uint8], codec: Codec, bpp: float) -> list[Panel]:
-    """Code a picture with farlook at `bpp` and with JPEG (4:2:0, optimised Huffman tables) at as many bytes.
+    """Code a picture with farlook at `bpp`, and with JPEG (4:2:0, optimised Huffman tables) at no more bytes.
 
     Times are those of coding at the quality that was found, without the search for it.
 
     Returns:
-        The original, JPEG unless its smallest file is larger than that, farlook.
+        The original, JPEG unless its smallest file is larger than farlook's stream, farlook.
 
     Raises:
         FarlookError: See `Codec.encode`.
@@ -62,7 +63,7 @@ def compare(image: NDArray[np.uint8], codec: Codec, bpp: float) -> list[Panel]:
     quality = info(found).quality
     codec.decode(found)  # the first run of a network allocates
     panels = [Panel("original", image)]
-    scale = scale_within(image, int(bpp * image.shape[0] * image.shape[1] / 8), optimise=True)
+    scale = scale_within(image, len(found), optimise=True)
     if scale is not None:
         panels.append(_panel("JPEG", lambda: encode_jpeg(image, scale, optimise=True), decode_jpeg))
     panels.append(_panel(codec.bundle.codec, lambda: codec.encode(image, quality=quality), codec.decode))
@@ -77,12 +78,15 @@ def draw(original: NDArray[np.uint8], panels: Sequence[Panel], crop: int = 512) 
     """
     height, width = (min(crop, side) for side in original.shape[:2])
     top, left = (original.shape[0] - height) // 2, (original.shape[1] - width) // 2
-    sheet = Image.new("RGB", (len(panels) * (width + _GAP) - _GAP, height + _CAPTION), "white")
+    font = ImageFont.load_default(18)
+    captions = [caption(original, panel) for panel in panels]
+    cell = max(width, *(math.ceil(font.getlength(text)) + 8 for text in captions))
+    sheet = Image.new("RGB", (len(panels) * (cell + _GAP) - _GAP, height + _CAPTION), "white")
     pen = ImageDraw.Draw(sheet)
-    for index, panel in enumerate(panels):
-        x = index * (width + _GAP)
+    for index, (panel, text) in enumerate(zip(panels, captions, strict=True)):
+        x = index * (cell + _GAP)
         sheet.paste(Image.fromarray(panel.image[top : top + height, left : left + width]), (x, _CAPTION))
-        pen.text((x + 4, 7), caption(original, panel), fill="black", font=ImageFont.load_default(18))
+        pen.text((x + 4, 7), text, fill="black", font=font)
     return np.asarray(sheet)
 
 

@@ -67,15 +67,24 @@ def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     Raises:
         OutputError: The suffix is unknown, or the file cannot be written.
     """
-    path = Path(path)
-    image_format = FORMATS.get(path.suffix.lower())
-    if image_format is None:
-        raise OutputError(f"cannot write {path}: its suffix is none of {', '.join(sorted(FORMATS))}")
+    image_format = format_of(path)
     with atomic_write(path) as file:
         try:
             Image.fromarray(image).save(file, image_format, **_SAVE_OPTIONS.get(image_format, {}))
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot write {path} as {image_format}: {error}") from error
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """The picture format of a file to be written, by its suffix.
+
+    Raises:
+        OutputError: The suffix is unknown.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise OutputError(f"cannot write {path}: its suffix is none of {', '.join(sorted(FORMATS))}")
+    return FORMATS[suffix]
 
 
 def check_image(image: NDArray[np.generic]) -> NDArray[np.uint8]:

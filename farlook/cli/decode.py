@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from farlook.cli.batch import work_through
+from farlook.cli.batch import is_folder, work_through
 from farlook.cli.encode import SUFFIX
 from farlook.cli.options import Backend, Threads
 from farlook.runtime.codec import Codec
-from farlook.runtime.errors import StreamError
+from farlook.runtime.errors import StreamError, UsageError
 from farlook.runtime.files import read_bytes
-from farlook.runtime.images import write_image
+from farlook.runtime.images import format_of, write_image
 from farlook.runtime.stream import read_header
 
 _EPILOG = """Examples:
@@ -43,9 +43,12 @@ def decode(
     threads: Threads = 0,
 ) -> None:
     """Rebuild a picture from its stream, in the format of OUT's suffix (PNG, JPEG, TIFF, WebP, BMP)."""
+    if is_folder(source) and source.resolve() == target.resolve():
+        raise UsageError("decode into another directory: here the pictures could replace their originals")
     opened = {} if codec is None else {codec: Codec.load(codec, backend, threads)}
 
     def work(path: Path, output: Path) -> str:
+        format_of(output)  # before the work, not after it
         stream = read_bytes(path)
         name = codec or read_header(stream).codec
         if name not in opened:

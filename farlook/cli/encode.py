@@ -11,7 +11,7 @@ import typer
 from farlook.cli.batch import work_through
 from farlook.cli.options import Backend, Bpp, Budget, CodecName, Quality, Threads
 from farlook.runtime.codec import DEFAULT_CODEC, Codec
-from farlook.runtime.errors import ImageError
+from farlook.runtime.errors import ImageError, UsageError
 from farlook.runtime.files import write_bytes
 from farlook.runtime.images import FORMATS, read_image
 
@@ -41,6 +41,8 @@ def encode(
     opened = Codec.load(codec, backend, threads)
 
     def work(path: Path, output: Path) -> str:
+        if output.suffix.lower() in FORMATS:
+            raise UsageError(f"{output} is named like a picture, but would hold a stream: name it *{SUFFIX}")
         image = read_image(path)
         start = time.perf_counter()
         stream = opened.encode(image, quality=quality, bpp=bpp, budget=budget)

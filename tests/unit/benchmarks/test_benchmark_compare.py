@@ -72,17 +72,35 @@ def as_rgb(image):
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
-def test_a_sheet_holds_every_panel_pixel_for_pixel(panels, picture):
+@pytest.fixture(scope="module")
+def cells(panels, picture):
+    """The sheet, cut into one piece a panel."""
     sheet = draw(picture, panels)
-    assert (sheet.shape, sheet.dtype) == ((160 + CAPTION, 3 * 240 + 2 * GAP, 3), np.uint8)
-    for index, panel in enumerate(panels):
-        left = index * (240 + GAP)
-        assert (sheet[CAPTION:, left : left + 240] == as_rgb(panel.image)).all()
-        assert sheet[:CAPTION, left : left + 240].min() < 128  # its caption
-    assert (sheet[CAPTION:, 240 : 240 + GAP] == 255).all()
+    assert (sheet.dtype, sheet.shape[0], sheet.shape[2]) == (np.uint8, 160 + CAPTION, 3)
+    width, rest = divmod(sheet.shape[1] + GAP, len(panels))
+    assert rest == 0
+    return [sheet[:, index * width : (index + 1) * width] for index in range(len(panels))]
+
+
+def test_a_sheet_holds_every_panel_pixel_for_pixel(cells, panels):
+    for cell, panel in zip(cells, panels, strict=True):
+        assert (cell[CAPTION:, :240] == as_rgb(panel.image)).all()
+        assert (cell[CAPTION:, 240:] == 255).all()
+
+
+def test_no_caption_runs_into_the_next(cells):
+    for cell in cells:
+        assert cell[:CAPTION].min() < 128
+        assert (cell[:CAPTION, -1] == 255).all()
 
 
 def test_a_sheet_shows_the_middle_of_a_large_picture(panels, picture):
     sheet = draw(picture, panels[:1], crop=64)
-    assert sheet.shape == (64 + CAPTION, 64, 3)
-    assert (sheet[CAPTION:] == as_rgb(picture)[48:112, 88:152]).all()
+    assert sheet.shape[0] == 64 + CAPTION
+    assert (sheet[CAPTION:, :64] == as_rgb(picture)[48:112, 88:152]).all()
+
+
+def test_a_sheet_of_wide_panels_has_nothing_between_them_but_the_gap(kodim):
+    sheet = draw(kodim, [Panel("one", kodim, 10**4), Panel("two", kodim, 10**4)])
+    assert sheet.shape == (512 + CAPTION, 2 * 512 + GAP, 3)
+    assert (sheet[CAPTION:, -512:] == kodim[:, 128:640]).all()

@@ -91,16 +91,19 @@ def test_compare_draws_and_tells_both(cli, photo, tmp_path):
         assert 20 < float(cells[3]) < 60
         assert min(float(cells[4]), float(cells[5])) >= 0
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert (sheet.width, sheet.mode) == (3 * 120 + 2 * 8, "RGB")
+        assert sheet.mode == "RGB"
+        assert sheet.width >= 3 * 120
         assert sheet.height > 80
+        width = sheet.width
+    assert cli("compare", photo, "--bpp", 0.15, "-o", tmp_path / "sheet.png").code == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width < width  # no JPEG is so small
 
 
 def test_compare_says_when_jpeg_has_nothing_so_small(cli, photo, tmp_path):
     result = cli("compare", photo, "--bpp", 0.15, "-o", tmp_path / "sheet.png")
     assert (result.code, result.err) == (0, "")
     assert "JPEG cannot make a file as small as 0.15 bpp of this picture." in result.out.splitlines()
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.width == 2 * 120 + 8
 
 
 def test_compare_draws_grey_pictures_in_any_format(cli, tmp_path, crop):
