@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
+import farlook.runtime.backends.ort  # noqa: F401  # settles onnxruntime's settings before it is imported
 from farlook.runtime.errors import ExportError
 
 if TYPE_CHECKING:

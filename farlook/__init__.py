@@ -15,15 +15,54 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from farlook.face import decode, encode
     from farlook.runtime.codec import Codec
-    from farlook.runtime.errors import FarlookError
+    from farlook.runtime.errors import (
+        BackendError,
+        BundleError,
+        CorruptStreamError,
+        ExportError,
+        FarlookError,
+        ImageError,
+        MismatchError,
+        MissingExtraError,
+        OutputError,
+        StreamError,
+        StreamVersionError,
+        TargetError,
+        TrainingError,
+        TruncatedStreamError,
+        UnknownCodecError,
+        UsageError,
+    )
     from farlook.runtime.info import StreamInfo, info
 
 __version__ = "0.1.0"
-__all__ = ["Codec", "FarlookError", "StreamInfo", "__version__", "decode", "encode", "info"]
+__all__ = [
+    "BackendError",
+    "BundleError",
+    "Codec",
+    "CorruptStreamError",
+    "ExportError",
+    "FarlookError",
+    "ImageError",
+    "MismatchError",
+    "MissingExtraError",
+    "OutputError",
+    "StreamError",
+    "StreamInfo",
+    "StreamVersionError",
+    "TargetError",
+    "TrainingError",
+    "TruncatedStreamError",
+    "UnknownCodecError",
+    "UsageError",
+    "__version__",
+    "decode",
+    "encode",
+    "info",
+]
 
 _HOMES = {
     "Codec": "farlook.runtime.codec",
-    "FarlookError": "farlook.runtime.errors",
     "StreamInfo": "farlook.runtime.info",
     "decode": "farlook.face",
     "encode": "farlook.face",
@@ -32,9 +71,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'farlook' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOMES.get(name, "farlook.runtime.errors")), name)
     globals()[name] = value
     return value
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 CODEC = "block8-paper"
 SHIPPED = Path(__file__).parent / "weights" / f"{CODEC}.safetensors"
 
-_LICENCE = "Apache-2.0"
+_TENSORS = ("g1.encoder", "g1.decoder", "g2.encoder", "g2.decoder", "synthesis.weight")
+_RECORD = ("config", "data", "figures", "torch")
+_SHIPPED_LICENCE = "Apache-2.0"
 
 
 def export_block8_paper(
@@ -56,6 +58,7 @@ def export_block8_paper(
         raise ExportError(
             f"{weights} was trained with an activation, to be studied: only linear networks make a codec"
         )
+    _check_whole(weights or SHIPPED, saved)
     graphs = {}
     for spec in graph_specs(saved.tensors):
         model = export_graph(spec, opset=opset)
@@ -76,10 +79,17 @@ def export_block8_paper(
         entropy=saved.meta["entropy"],
         graphs=graphs,
         training={
-            "licence": _LICENCE,
-            **{name: saved.meta[name] for name in ("config", "data", "figures", "torch")},
+            "licence": _SHIPPED_LICENCE if weights is None else "not stated",
+            **{name: saved.meta[name] for name in _RECORD},
         },
     )
+
+
+def _check_whole(path: str | os.PathLike[str], saved: checkpoint.Checkpoint) -> None:
+    missing = [name for name in _TENSORS if name not in saved.tensors]
+    missing += [name for name in _RECORD if name not in saved.meta]
+    if missing:
+        raise TrainingError(f"{path} is damaged: it lacks {', '.join(missing)}")
 
 
 def weights_digest(tensors: dict[str, Tensor]) -> str:

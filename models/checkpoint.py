@@ -75,7 +75,12 @@ def load(path: str | os.PathLike[str], expect: Mapping[str, Any] | None = None) 
         raise TrainingError(f"{path} is not a checkpoint, or is damaged: {error}") from error
     if _KEY not in entries:
         raise TrainingError(f"{path} is a safetensors file, but not one that farlook wrote")
-    meta: dict[str, Any] = json.loads(entries[_KEY])
+    try:
+        meta = json.loads(entries[_KEY])
+    except (ValueError, RecursionError) as error:
+        raise TrainingError(f"{path} is damaged: its settings are not JSON: {error}") from error
+    if not isinstance(meta, dict):
+        raise TrainingError(f"{path} is damaged: its settings are not a JSON object")
     _check_expected(path, meta, expect or {})
     return Checkpoint(tensors, meta)
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from farlook.runtime.errors import BundleError, UnknownCodecError
+from farlook.runtime.stream import TILE_LOG2
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
 SUFFIX = ".bundle"
 MAX_MEMBER_BYTES = 1 << 30
-TILE_LOG2 = range(5, 15)
+MAX_JSON_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ class Bundle:
         Raises:
             BundleError: They are missing or damaged.
         """
-        tables: dict[str, Any] = json.loads(self._checked("entropy.json", self.coding["entropy_sha256"]))
+        data = self._checked("entropy.json", self.coding["entropy_sha256"])
+        try:
+            tables: dict[str, Any] = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{self.path}: entropy.json is not JSON: {error}") from error
         return tables
 
     def _checked(self, name: str, sha256: str) -> bytes:
@@ -165,22 +170,26 @@ def _is_whole(manifest: dict[str, Any]) -> bool:
         texts = [coding["codec"], coding["layout"], coding["entropy_sha256"]]
         texts += [entry[key] for entry in entries for key in ("file", "sha256")]
         return all(isinstance(text, str) for text in texts) and int(coding["tile_log2"]) in TILE_LOG2
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return False
 
 
 def _read_member(path: Path, name: str) -> bytes:
+    limit = MAX_JSON_BYTES if name.endswith(".json") else MAX_MEMBER_BYTES
+    if Path(name).name != name:
+        raise BundleError(f"{path}: {MANIFEST} names the member {name!r}, which is not a plain name")
     try:
         if path.is_dir():
-            member = path / name
-            if member.stat().st_size > MAX_MEMBER_BYTES:
-                raise BundleError(f"{path}: {name} is larger than {MAX_MEMBER_BYTES} bytes")
-            return member.read_bytes()
+            with (path / name).open("rb") as member:
+                data = member.read(limit + 1)
+            if len(data) > limit:
+                raise BundleError(f"{path}: {name} is larger than {limit} bytes")
+            return data
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise BundleError(f"{path}: {name} is compressed by another method than deflate")
-            if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
-                raise BundleError(f"{path}: {name} is larger than {MAX_MEMBER_BYTES} bytes")
+            if archive.getinfo(name).file_size > limit:
+                raise BundleError(f"{path}: {name} is larger than {limit} bytes")
             return archive.read(name)
     except (KeyError, FileNotFoundError) as error:
         raise BundleError(f"{path} has no {name}: not a farlook bundle") from error

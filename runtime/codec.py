@@ -122,7 +122,8 @@ class Codec:
         if header.bit_depth != 8 or header.tile_log2 != int(self.bundle.coding["tile_log2"]):
             raise CorruptStreamError("the stream's header contradicts the bundle that it names")
         symbols = self._layout.unpack(payloads, header.tiles, header.bands)
-        return from_planes(self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles))
+        planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
+        return np.ascontiguousarray(from_planes(planes))
 
     def _header(self, image: NDArray[np.uint8], quality: int) -> Header:
         return Header(
@@ -137,10 +138,15 @@ class Codec:
         )
 
 
-@lru_cache(maxsize=8)
 def shared_codec(name_or_path: str, backend: str = "auto") -> Codec:
-    """`Codec.load`, each codec kept once it is open."""
-    return Codec.load(name_or_path, backend)
+    """`Codec.load`, each codec kept once it is open, until its bundle changes on the disk."""
+    path = find_bundle(name_or_path).path.resolve()
+    return _kept_codec(path, path.stat().st_mtime_ns, backend)
+
+
+@lru_cache(maxsize=8)
+def _kept_codec(path: Path, _changed: int, backend: str) -> Codec:
+    return Codec.load(path, backend)
 
 
 def _target_bytes(pixels: int, quality: int | None, bpp: float | None, budget: int | None) -> int | None:

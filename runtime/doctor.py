@@ -107,7 +107,9 @@ def _extra(extra: str, names: list[str]) -> Finding:
         parts.append(f"missing: {', '.join(missing)}")
     works = bool(names) and not missing
     note = "" if works else _NOTES.get(extra, "")
-    remedy = f"pip install 'farlook[{extra}]'" if missing else ""
+    # onnxruntime and onnxruntime-gpu are one module: with one there, installing the other breaks both.
+    rival = {"cpu": "onnxruntime-gpu", "gpu": "onnxruntime"}.get(extra)
+    remedy = f"pip install 'farlook[{extra}]'" if missing and not (rival and _version(rival)) else ""
     return Finding("extra", extra, works, "; ".join(filter(None, [*parts, note])), remedy)
 
 

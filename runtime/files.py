@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from farlook.runtime.errors import OutputError, StreamError
+from farlook.runtime.stream import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            if target.exists():
+                part.chmod(target.stat().st_mode & 0o777)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -66,6 +69,8 @@ def _destination(given: Path) -> tuple[Path, bool]:
         target = given.resolve()
         if target.is_dir():
             raise OutputError(f"cannot write {target}: it is a directory; name a file in it")
+        if target.is_file() and not os.access(target, os.W_OK):
+            raise OutputError(f"cannot write {target}: it is read-only")
         if target.is_symlink():  # Python 3.13 and up follow a loop of links no further
             raise OutputError(f"cannot write {target}: its links form a loop")
         return target, given.exists() and not given.is_file()
@@ -77,8 +82,8 @@ def _unwritable(target: Path, error: Exception) -> OutputError:
     return OutputError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}")
 
 
-def read_bytes(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES) -> bytes:
-    """Read a whole file.
+def read_stream_file(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES) -> bytes:
+    """Read a stream's file; of a file that is none, only the first bytes, which tell.
 
     Raises:
         StreamError: It is missing, a directory, unreadable, or larger than `limit` bytes.
@@ -88,9 +93,14 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES) -> b
         if source.is_dir():
             raise StreamError(f"{source} is a directory, not a file")
         with source.open("rb") as file:
-            data = file.read(limit + 1)  # not by its size, which a pipe or a device does not tell
+            head = file.read(len(MAGIC))
+            if head != MAGIC:
+                return head
+            # A pipe or a device does not tell its size: hence the bound on what is read, too.
+            size = os.fstat(file.fileno()).st_size
+            data = head + file.read(limit + 1 - len(head)) if size <= limit else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         raise StreamError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > limit:
+    if not data or len(data) > limit:
         raise StreamError(f"{source} has more than {limit} bytes: no stream is that large")
     return data

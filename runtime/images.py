@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from farlook.runtime.errors import ImageError, OutputError
 from farlook.runtime.files import atomic_write
@@ -39,6 +39,8 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read a picture: uint8 [height, width] if it is grey, [height, width, 3] if it has colours.
 
+    A photograph that was taken sideways and says so (EXIF orientation) is turned upright.
+
     Raises:
         ImageError: The file is missing, is no picture, is damaged or too large, or has 16-bit samples,
             an alpha channel or several frames, which are not supported.
@@ -49,8 +51,9 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             raise ImageError(f"{path} is a directory, not a picture")
         with _open(path) as image:
             _check_kind(path, image)
-            grey = image.mode in ("1", "L")
-            return np.asarray(image.convert("L" if grey else "RGB"))
+            upright = ImageOps.exif_transpose(image)
+            grey = upright.mode in ("1", "L")
+            return np.asarray(upright.convert("L" if grey else "RGB"))
     except ImageError:
         raise
     except UnidentifiedImageError as error:

@@ -12,6 +12,7 @@ from farlook.runtime.errors import (
     StreamVersionError,
     TruncatedStreamError,
     UnknownCodecError,
+    UsageError,
 )
 from farlook.runtime.tiles import TileGrid
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 MAGIC = b"\x8fFLK"
 VERSION = 1
 MAX_SIDE = 16384
+TILE_LOG2 = range(5, 11)
 DIGEST_BYTES = 4
 CODECS = {1: "block8-paper"}
 """Codec numbers in a header; a number, once given, stays."""
 
 _CRC_BYTES = 4
-_MIN_TILE_LOG2, _MAX_TILE_LOG2 = 5, 14
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def read_stream(data: bytes) -> tuple[Header, list[bytes]]:
 
 
 def _read_header(data: bytes) -> tuple[Header, int]:
+    if not isinstance(data, (bytes, bytearray)):
+        raise UsageError(f"a stream is bytes, not {type(data).__name__}; read the file first")
     if not data:
         raise TruncatedStreamError("the stream is empty")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
@@ -145,10 +148,10 @@ def _read_header(data: bytes) -> tuple[Header, int]:
         raise CorruptStreamError("the stream's header is damaged: its checksum does not hold")
     if version == 0 or kind & 0x0E or not 1 <= quality <= 100:
         raise CorruptStreamError("the stream's header holds values that no encoder writes")
-    if max(width, height) > MAX_SIDE or not _MIN_TILE_LOG2 <= tile_log2 <= _MAX_TILE_LOG2:
+    if max(width, height) > MAX_SIDE or tile_log2 not in TILE_LOG2:
         raise CorruptStreamError(
             f"the stream claims a picture of {width}x{height} pixels in tiles of 2^{tile_log2}; "
-            f"the format ends at {MAX_SIDE}x{MAX_SIDE} and 2^{_MAX_TILE_LOG2}"
+            f"the format ends at {MAX_SIDE}x{MAX_SIDE} and 2^{TILE_LOG2[-1]}"
         )
     if number not in CODECS:
         known = ", ".join(f"{key} {name}" for key, name in CODECS.items())

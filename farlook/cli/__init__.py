@@ -6,6 +6,22 @@ import io
 import sys
 
 
+def _say_what_is_missing(error: ModuleNotFoundError) -> int:
+    from farlook.runtime.errors import BackendError, MissingExtraError
+
+    name = error.name or ""
+    if name.partition(".")[0] in ("typer", "rich", "click"):
+        missing: BackendError = MissingExtraError(name, "cli", "for the command line")
+    elif name in ("farlook.kernels._native", "numpy", "PIL", "_cffi_backend"):
+        missing = BackendError(
+            f"{name} is not there: the installation is not whole; run pip install farlook again"
+        )
+    else:
+        raise error
+    sys.stderr.write(f"farlook: {missing}\n")
+    return missing.exit_code
+
+
 def main() -> None:
     """Entry point of the `farlook` command."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -13,13 +29,7 @@ def main() -> None:
     try:
         from farlook.cli.run import run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("typer", "rich", "click"):
-            raise
-        from farlook.runtime.errors import MissingExtraError
-
-        missing = MissingExtraError(error.name, "cli", "for the command line")
-        sys.stderr.write(f"farlook: {missing}\n")
-        sys.exit(missing.exit_code)
+        sys.exit(_say_what_is_missing(error))
     except KeyboardInterrupt:
         sys.stderr.write("farlook: interrupted; nothing was begun\n")
         sys.exit(130)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
-from farlook.runtime.errors import FarlookError, OutputError, UsageError
+from farlook.runtime.errors import BackendError, FarlookError, ImageError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -74,7 +74,7 @@ def work_through(
             raise OutputError(f"cannot write {target}: it is the input")
         STDERR.print(one_line(work(source, target)))
         return
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    found = _find(source, suffixes)
     if not found:
         raise none_found(f"no files with the suffix {', '.join(sorted(suffixes))} in {source}")
     _make_folder(target)
@@ -85,7 +85,7 @@ def work_through(
             try:
                 _make_folder(output.parent)
                 STDERR.print(one_line(work(path, output)))
-            except UsageError:  # no fault of this file
+            except (UsageError, BackendError):  # no fault of this file: the next ones would fail alike
                 raise
             except FarlookError as error:
                 text = str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -97,6 +97,16 @@ def work_through(
         summary = FarlookError(f"{len(failures)} of {len(found)} files failed; the first: {text}")
         summary.exit_code = first.exit_code
         raise summary
+
+
+def _find(source: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Files with one of `suffixes` under a directory, hidden ones left out."""
+    try:
+        inside = (path.relative_to(source) for path in source.rglob("*") if path.suffix.lower() in suffixes)
+        visible = [path for path in inside if not any(part.startswith(".") for part in path.parts)]
+        return sorted(source / path for path in visible if (source / path).is_file())
+    except OSError as error:
+        raise ImageError(f"cannot look through {source}: {error.strerror or error}") from error
 
 
 def _targets(source: Path, target: Path, found: list[Path], new_suffix: str) -> list[Path]:

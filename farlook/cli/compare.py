@@ -31,7 +31,10 @@ def compare(
     image: Annotated[
         Path,
         typer.Argument(
-            metavar="IMAGE", help="Picture; default: one that ships with farlook.", show_default=False
+            readable=False,
+            metavar="IMAGE",
+            help="Picture; default: one that ships with farlook.",
+            show_default=False,
         ),
     ] = _SAMPLE,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to draw the comparison.")] = Path(

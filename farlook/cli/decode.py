@@ -13,7 +13,7 @@ from farlook.cli.encode import SUFFIX
 from farlook.cli.options import Backend, Threads
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import StreamError, UsageError
-from farlook.runtime.files import read_bytes
+from farlook.runtime.files import read_stream_file
 from farlook.runtime.images import format_of, write_image
 from farlook.runtime.stream import read_header
 
@@ -28,8 +28,12 @@ farlook decode mine.flk mine.png --codec mine.bundle
 
 
 def decode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Stream, or directory of streams (.flk).")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Picture to write, or directory for PNGs.")],
+    source: Annotated[
+        Path, typer.Argument(readable=False, metavar="IN", help="Stream, or directory of streams (.flk).")
+    ],
+    target: Annotated[
+        Path, typer.Argument(readable=False, metavar="OUT", help="Picture to write, or directory for PNGs.")
+    ],
     codec: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +53,7 @@ def decode(
 
     def work(path: Path, output: Path) -> str:
         format_of(output)  # before the work, not after it
-        stream = read_bytes(path)
+        stream = read_stream_file(path)
         name = codec or read_header(stream).codec
         if name not in opened:
             opened[name] = Codec.load(name, backend, threads)

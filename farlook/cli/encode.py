@@ -28,8 +28,12 @@ farlook encode pictures/ streams/ --quality 40
 
 
 def encode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Picture, or directory of pictures.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Stream to write, or directory for streams.")],
+    source: Annotated[
+        Path, typer.Argument(readable=False, metavar="IN", help="Picture, or directory of pictures.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(readable=False, metavar="OUT", help="Stream to write, or directory for streams.")
+    ],
     codec: CodecName = DEFAULT_CODEC,
     quality: Quality = None,
     bpp: Bpp = None,

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from farlook.cli.batch import is_folder, one_line
 from farlook.runtime.bundle import Bundle
-from farlook.runtime.files import read_bytes
+from farlook.runtime.files import read_stream_file
 from farlook.runtime.info import info as describe
 
 _EPILOG = """Examples:
@@ -27,11 +27,11 @@ farlook info mine.bundle
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Stream or bundle.")],
+    path: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="Stream or bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a stream or a bundle holds; a stream's checksums are checked, its pixels not decoded."""
-    data = b"PK" if is_folder(path) else read_bytes(path)
+    data = b"PK" if is_folder(path) else read_stream_file(path)
     fields = _bundle_fields(path) if data[:2] == b"PK" else _stream_fields(data)
     if as_json:
         typer.echo(json.dumps(fields))

@@ -18,7 +18,7 @@ from farlook.runtime.layouts.block_contexts import ContextModel, TileSymbols, co
 from farlook.runtime.layouts.ports import Player, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,12 @@ KINDS = ("luma", "chroma")
 
 # Work is cut so that intermediates stay within some tens of megabytes, whatever the picture's size.
 _STRIP_BLOCKS = 1 << 14
-_GROUP_TILES = 64
+_GROUP_BLOCKS = 1 << 16
+
+_MAX_TABLES = 4096
+
+# A quantiser's scales: far beyond any use on both sides, and far from what overflows.
+_SMALLEST, _LARGEST = 1e-2, 1e4
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class Block8PaperLayout:
 
     def analyse(self, session: Session, planes: list[NDArray[np.uint8]]) -> list[BlockLatents]:
         """Planes to latents, a strip of blocks at a time."""
-        return [_analyse_plane(session, plane) for plane in planes]
+        latents = self._models["luma"].latents
+        return [_analyse_plane(session, plane, latents) for plane in planes]
 
     def quantise(self, latents: list[BlockLatents], quality: int) -> list[BlockSymbols]:
         """Latents to integers."""
@@ -159,8 +165,11 @@ class Quantiser:
             float(fields["rounding"]),
             float(fields["detail"]),
         )
-        if len(quantiser.steps) != 100 or not min(quantiser.steps) > 0:
-            raise ValueError("the quantiser needs 100 positive steps")
+        scales = [*quantiser.steps, quantiser.chroma_ratio]
+        if len(quantiser.steps) != 100 or not all(_SMALLEST <= scale <= _LARGEST for scale in scales):
+            raise ValueError(f"the quantiser needs 100 steps and a ratio of {_SMALLEST} to {_LARGEST}")
+        if not (0 <= quantiser.rounding < 1 and 0 <= quantiser.detail <= _LARGEST):
+            raise ValueError("the quantiser's rounding or detail lies outside its range")
         return quantiser
 
     def step(self, quality: int, kind: str) -> float:
@@ -197,17 +206,41 @@ def read_tables(entropy: dict[str, Any]) -> tuple[dict[str, ContextModel], Prefi
     if len({model.latents for model in models.values()}) != 1:
         raise ValueError("luma and chroma have different numbers of latents")
     width = max(map(len, lengths))
+    if len(lengths) > _MAX_TABLES:
+        raise ValueError(f"there are {len(lengths)} tables, more than {_MAX_TABLES}")
     padded = np.array([row + [0] * (width - len(row)) for row in lengths], dtype=np.uint8)
     return models, PrefixBook(padded, np.array(escapes, dtype=np.uint16))
 
 
-def _analyse_plane(session: Session, plane: NDArray[np.uint8]) -> BlockLatents:
+def _run(
+    session: Session, inputs: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[Any]]:
+    """Run a graph that a bundle brought, and check that its outputs are what this layout expects.
+
+    Raises:
+        BundleError: An output is missing or has another shape.
+    """
+    outputs = session.run(inputs)
+    for name, shape in shapes.items():
+        if name not in outputs or outputs[name].shape != shape:
+            found = outputs[name].shape if name in outputs else "missing"
+            raise BundleError(f"the bundle's graph should give {name!r} as {shape}, but it is {found}")
+    return outputs
+
+
+def _analyse_plane(session: Session, plane: NDArray[np.uint8], latents: int) -> BlockLatents:
     padded = _pad_to_blocks(plane)
     strip = BLOCK * _strip_rows(padded.shape[1] // BLOCK)
-    parts = [
-        session.run({"image": padded[None, None, top : top + strip].astype(np.float32)})
-        for top in range(0, padded.shape[0], strip)
-    ]
+    parts = []
+    for top in range(0, padded.shape[0], strip):
+        image = padded[None, None, top : top + strip].astype(np.float32)
+        rows, columns = image.shape[2] // BLOCK, image.shape[3] // BLOCK
+        shapes = {
+            "g1": (1, 1, rows, columns),
+            "g2": (1, latents, rows, columns),
+            "error": (1, 1, rows, columns),
+        }
+        parts.append(_run(session, {"image": image}, shapes))
     g1, g2, error = (
         np.concatenate([part[name][0] for part in parts], axis=1) for name in ("g1", "g2", "error")
     )
@@ -223,12 +256,12 @@ def _synthesise_plane(session: Session, symbols: BlockSymbols, step: float) -> N
         last = min(first + strip, rows)
         top, bottom = max(first - 1, 0), min(last + 1, rows)
         latents = symbols.latents[top:bottom].astype(np.float32) * np.float32(step)
-        image = session.run(
-            {
-                "latents": np.ascontiguousarray(np.moveaxis(latents, -1, 0)[None]),
-                "detailed": symbols.detailed[None, None, top:bottom].astype(np.float32),
-            }
-        )["image"][0, 0]
+        inputs = {
+            "latents": np.ascontiguousarray(np.moveaxis(latents, -1, 0)[None]),
+            "detailed": symbols.detailed[None, None, top:bottom].astype(np.float32),
+        }
+        shape = (1, 1, (bottom - top) * BLOCK, columns * BLOCK)
+        image = _run(session, inputs, {"image": shape})["image"][0, 0]
         inner = image[(first - top) * BLOCK : (last - top) * BLOCK]
         plane[first * BLOCK : last * BLOCK] = np.clip(np.rint(inner), 0, 255).astype(np.uint8)
     return plane
@@ -261,8 +294,8 @@ def _plane_blocks(grid: TileGrid, bands: int) -> list[tuple[int, int]]:
 
 
 def _tile_rows(grid: TileGrid) -> Iterator[tuple[int, int]]:
-    """Runs of rows of tiles, about `_GROUP_TILES` tiles each."""
-    run = max(1, _GROUP_TILES // grid.columns)
+    """Runs of rows of tiles, about `_GROUP_BLOCKS` blocks each."""
+    run = max(1, _GROUP_BLOCKS // (grid.columns * (grid.side // BLOCK) ** 2))
     for first in range(0, grid.rows, run):
         yield first, min(first + run, grid.rows)
 

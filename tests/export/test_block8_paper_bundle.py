@@ -71,3 +71,17 @@ def test_networks_with_an_activation_are_refused(tmp_path):
 def test_unwritable_output_is_an_error(tmp_path):
     with pytest.raises(OutputError, match="missing"):
         export_block8_paper(tmp_path / "missing" / "x.bundle")
+
+
+def test_weights_that_lack_a_part_are_refused(tmp_path):
+    saved = checkpoint.load(SHIPPED)
+    tensors = {name: tensor for name, tensor in saved.tensors.items() if name != "synthesis.weight"}
+    checkpoint.save(tmp_path / "part.safetensors", tensors, saved.meta)
+    with pytest.raises(TrainingError, match=r"lacks synthesis\.weight"):
+        export_block8_paper(tmp_path / "x.bundle", tmp_path / "part.safetensors")
+
+
+def test_only_the_shipped_weights_have_the_projects_licence(exported, tmp_path):
+    assert Bundle.open(exported).manifest["training"]["licence"] == "Apache-2.0"
+    export_block8_paper(tmp_path / "x.bundle", SHIPPED)
+    assert Bundle.open(tmp_path / "x.bundle").manifest["training"]["licence"] == "not stated"

@@ -93,3 +93,11 @@ def test_optimiser_goes_on_as_if_never_stopped(tmp_path):
     step(weight, optimizer)
     step(other, resumed)
     assert torch.equal(weight, other)
+
+
+@pytest.mark.parametrize("settings", ["{", "[]", "[" * 100_000])
+def test_settings_that_are_no_json_object_are_a_training_error(tmp_path, settings):
+    path = tmp_path / "x.safetensors"
+    safetensors.torch.save_file({"w": torch.zeros(1)}, path, metadata={"farlook": settings})
+    with pytest.raises(TrainingError, match="damaged"):
+        checkpoint.load(path)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from farlook.runtime.backends.ort.load import load
 from farlook.runtime.bundle import Bundle
+from farlook.runtime.errors import BundleError
 from farlook.runtime.layouts import block8_paper, open_layout
 from farlook.runtime.layouts.block8_paper import (
     BlockLatents,
@@ -51,7 +52,7 @@ def narrow(monkeypatch):
 
     def set_limits():
         monkeypatch.setattr(block8_paper, "_STRIP_BLOCKS", 1)
-        monkeypatch.setattr(block8_paper, "_GROUP_TILES", 1)
+        monkeypatch.setattr(block8_paper, "_GROUP_BLOCKS", 1)
 
     return set_limits
 
@@ -116,7 +117,7 @@ def test_a_quantiser_is_read_from_coding():
 
 @pytest.mark.parametrize("steps", [[], [1.0] * 99, [1.0] * 101, [1.0] * 99 + [0.0], [1.0] * 99 + [-1.0]])
 def test_steps_must_be_a_hundred_and_positive(steps):
-    with pytest.raises(ValueError, match="100 positive steps"):
+    with pytest.raises(ValueError, match="100 steps"):
         Quantiser.from_coding({"quantiser": CODING["quantiser"] | {"steps": steps}})
 
 
@@ -213,3 +214,29 @@ def test_what_the_network_draws_is_rounded_and_clipped(layout, analysis, grey):
     symbols = layout.quantise(layout.analyse(analysis, [grey[:24, :16]]), 50)
     (drawn,) = layout.synthesise(Painter(), symbols, 50, TileGrid(16, 24, 32))
     np.testing.assert_array_equal(drawn, np.tile(np.uint8([0, 100, 254, 255]), (24, 4)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chroma_ratio": 0},
+        {"chroma_ratio": float("nan")},
+        {"detail": float("nan")},
+        {"rounding": -5},
+        {"rounding": 1},
+    ],
+    ids=str,
+)
+def test_quantisers_that_make_no_sense_are_refused(change):
+    with pytest.raises(ValueError, match="quantiser"):
+        Quantiser.from_coding({"quantiser": CODING["quantiser"] | change})
+
+
+@pytest.mark.parametrize("outputs", [{}, {"g1": np.zeros((1, 1, 1, 1)), "g2": np.zeros((1, 4, 1, 1))}])
+def test_graphs_with_other_outputs_are_a_bundle_error(layout, outputs):
+    class Other:
+        def run(self, inputs):
+            return outputs
+
+    with pytest.raises(BundleError, match="should give"):
+        layout.analyse(Other(), [np.zeros((8, 8), dtype=np.uint8)])

@@ -287,3 +287,29 @@ def test_every_shipped_bundle_has_the_name_of_its_codec():
 def test_the_coding_digest_does_not_depend_on_the_order_of_fields():
     assert coding_digest({"a": 1, "b": [1, 2]}) == coding_digest({"b": [1, 2], "a": 1})
     assert coding_digest({"a": 1}) != coding_digest({"a": 2})
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../bundle.json", "a/b.onnx"])
+def test_members_are_plain_names_within_the_bundle(make_bundle, name):
+    def change(manifest):
+        manifest["graphs"]["analysis"]["fp32"]["file"] = name
+
+    with pytest.raises(BundleError, match="plain name"):
+        Bundle.open(make_bundle(change)).graph("analysis")
+
+
+def test_an_endless_member_is_refused(tmp_path, members):
+    for name, data in members.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "entropy.json").unlink()
+    (tmp_path / "entropy.json").symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match="larger than"):
+        Bundle.open(tmp_path).entropy()
+
+
+def test_an_endless_number_is_no_tile_size(make_bundle):
+    def change(manifest):
+        manifest["coding"]["tile_log2"] = float("inf")
+
+    with pytest.raises(BundleError):
+        Bundle.open(make_bundle(change))

@@ -70,3 +70,26 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 
 def test_the_version_is_that_of_the_package():
     assert farlook.__version__ == metadata.version("farlook")
+
+
+def test_a_bundle_that_changes_on_the_disk_is_opened_again(tmp_path, grey, make_bundle):
+    path = make_bundle(name="mine.bundle")
+    before = farlook.info(farlook.encode(grey[:16, :16], codec=path)).digest
+
+    def change(manifest):
+        manifest["coding"]["quantiser"]["detail"] = 0.07
+
+    assert make_bundle(change, name="mine.bundle") == path
+    assert farlook.info(farlook.encode(grey[:16, :16], codec=path)).digest != before
+
+
+def test_every_error_can_be_caught_by_its_name():
+    names = [name for name in farlook.__all__ if name.endswith("Error")]
+    assert len(names) == 16
+    assert all(issubclass(getattr(farlook, name), farlook.FarlookError) for name in names)
+
+
+@pytest.mark.parametrize("data", [None, "text", np.zeros(3)])
+def test_what_is_not_bytes_is_a_usage_error(data):
+    with pytest.raises(farlook.UsageError, match="bytes"):
+        farlook.decode(data)

@@ -12,7 +12,8 @@ from threading import Thread
 import pytest
 
 from farlook.runtime.errors import OutputError, StreamError
-from farlook.runtime.files import atomic_write, read_bytes, write_bytes
+from farlook.runtime.files import atomic_write, read_stream_file, write_bytes
+from farlook.runtime.stream import MAGIC
 
 
 @pytest.fixture
@@ -159,21 +160,47 @@ def test_standard_output_that_is_a_pipe_is_written_to(tmp_path):
 
 
 def test_reading_gives_the_whole_file(tmp_path):
-    (tmp_path / "a.flk").write_bytes(b"stream")
-    assert read_bytes(tmp_path / "a.flk") == read_bytes(str(tmp_path / "a.flk"), limit=6) == b"stream"
+    data = MAGIC + b"stream"
+    (tmp_path / "a.flk").write_bytes(data)
+    assert read_stream_file(tmp_path / "a.flk") == read_stream_file(str(tmp_path / "a.flk"), limit=10) == data
+
+
+@pytest.mark.parametrize("data", [b"", b"\x8f", b"text, and more of it", MAGIC[:3] + b"X" + bytes(100)])
+def test_what_is_no_stream_is_not_read_on(tmp_path, data):
+    (tmp_path / "a.flk").write_bytes(data)
+    assert read_stream_file(tmp_path / "a.flk") == data[:4]
+
+
+def test_an_endless_device_is_not_read_on():
+    assert read_stream_file("/dev/zero") == bytes(4)
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "a.flk").write_bytes(b"old")
+    monkeypatch.setattr("os.access", lambda *_: False)  # the superuser may write to any file
+    with pytest.raises(OutputError, match="read-only"):
+        write_bytes(tmp_path / "a.flk", b"new")
+
+
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    (tmp_path / "a.flk").write_bytes(b"old")
+    (tmp_path / "a.flk").chmod(0o600)
+    write_bytes(tmp_path / "a.flk", b"new")
+    assert (tmp_path / "a.flk").stat().st_mode & 0o777 == 0o600
 
 
 def test_reading_more_than_the_limit_is_refused(tmp_path):
-    (tmp_path / "a.flk").write_bytes(b"stream")
+    (tmp_path / "a.flk").write_bytes(MAGIC + b"stream")
     with pytest.raises(StreamError, match="more than 5 bytes"):
-        read_bytes(tmp_path / "a.flk", limit=5)
+        read_stream_file(tmp_path / "a.flk", limit=5)
 
 
 def test_a_file_too_large_for_a_stream_is_refused_unread(tmp_path):
     with (tmp_path / "sparse").open("wb") as file:
+        file.write(MAGIC)
         file.truncate(1 << 40)
     with pytest.raises(StreamError, match="no stream is that large"):
-        read_bytes(tmp_path / "sparse")
+        read_stream_file(tmp_path / "sparse")
 
 
 @pytest.mark.parametrize(
@@ -191,4 +218,4 @@ def test_what_cannot_be_read_is_a_stream_error(tmp_path, path, reason):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(StreamError, match=f"(?i:{reason})"):
-        read_bytes(tmp_path / path)
+        read_stream_file(tmp_path / path)

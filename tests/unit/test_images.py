@@ -347,3 +347,15 @@ def test_four_channels_are_taken_for_alpha():
 def test_sides_outside_1_to_16384_are_refused(shape):
     with pytest.raises(ImageError, match=f"{shape[1]}x{shape[0]} pixels"):
         check_image(np.zeros(shape, dtype=np.uint8))
+
+
+def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
+    pixels = np.zeros((20, 40, 3), dtype=np.uint8)
+    pixels[:, :20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn a quarter clockwise to see it upright
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    upright = read_image(tmp_path / "photo.png")
+    assert upright.shape == (40, 20, 3)
+    assert upright[:20].min() == 255
+    assert upright[20:].max() == 0

@@ -83,7 +83,7 @@ def test_the_exit_code_is_that_of_the_first_failure(cli, pictures, tmp_path):
         (["a.b.png", "a.png"], ["a.b.flk", "a.flk"]),
         # a.png.png would take the name that a.png gets to stay apart from a.jpg
         (["a.jpg", "a.png", "a.png.png"], ["a.jpg.flk", "a.png.flk", "a.png.png.flk"]),
-        ([".hidden.png", "UP.PNG"], [".hidden.flk", "UP.flk"]),
+        ([".hidden.png", ".git/a.png", "UP.PNG"], ["UP.flk"]),
     ],
 )
 def test_no_two_pictures_share_a_stream(cli, pictures, tmp_path, tree, names, expected):

@@ -13,7 +13,6 @@ NAMES = [
     " lead and trail .png",
     "two  spaces.png",
     "ünïcödé 写真 🛰.png",
-    ".hidden.png",
     "[red]x.png",
     "[red]x[/red].png",  # a folder "[red]x[" with a file "red].png"
     "a[/b].png",  # a closing tag without an opening one

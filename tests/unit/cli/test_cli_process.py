@@ -198,10 +198,29 @@ def test_the_command_line_without_its_packages(start, finish, package):
     assert result.err.endswith("install it with: pip install 'farlook[cli]'\n")
 
 
-def test_another_missing_module_is_not_blamed_on_the_extra(start, finish):
+def test_an_installation_that_is_not_whole_says_so(start, finish):
     result = finish(start("doctor", code=BLOCKED.format(package="numpy")))
+    assert (result.code, result.out) == (6, "")
+    assert (
+        result.err
+        == "farlook: numpy is not there: the installation is not whole; run pip install farlook again\n"
+    )
+
+
+def test_another_missing_module_is_not_blamed_on_the_extra(start, finish):
+    result = finish(start("doctor", code=BLOCKED.format(package="json")))
     assert result.code == 1
     assert "ModuleNotFoundError" in result.err
+
+
+def test_sigterm_leaves_nothing_half_written(start, finish, tmp_path, tree):
+    pixels = np.random.default_rng(1).integers(0, 256, (6000, 6000), dtype=np.uint8)
+    write_bmp(tmp_path / "large.bmp", pixels)
+    process = start("encode", tmp_path / "large.bmp", tmp_path / "large.flk", code=TELL_WHEN_ENCODING)
+    assert process.stdout.readline() == "encoding\n"
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code == 143
+    assert tree(tmp_path) == ["large.bmp"]
 
 
 def test_without_onnxruntime(start, finish, tmp_path, photo, stream, tree):
