@@ -57,6 +57,7 @@ def block8_paper(
 ) -> None:
     """Train block8-paper: G1, then G2, then the closed-form synthesis and entropy tables. Takes a minute or two."""
     from farlook.models.block8_paper import Block8PaperConfig
+    from farlook.models.loop import CHECKPOINT
     from farlook.models.training import train_block8_paper
 
     config = Block8PaperConfig(
@@ -66,7 +67,12 @@ def block8_paper(
         warnings.showwarning = lambda message, *_: STDERR.print(
             Text.assemble(("warning:", "yellow"), f" {message}")
         )
-        result = train_block8_paper(config, data, output, resume=resume)
+        try:
+            result = train_block8_paper(config, data, output, resume=resume)
+        except KeyboardInterrupt:
+            if (output / CHECKPOINT).exists():
+                STDERR.print(f"a checkpoint is in {output}: go on with --resume")
+            raise
     for name, value in result.figures.items():
         STDERR.print(f"{name} {value:.4g}")
     STDERR.print(f"wrote {result.path}")
