@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +39,14 @@ def grey(kodim):
 def codec():
     """The default codec, on one thread."""
     return farlook.Codec.load("block8-paper", threads=1)
+
+
+@pytest.fixture(autouse=True)
+def listening():
+    """Ctrl-C works in tests, and in the processes that they start, even where the shell has turned it off.
+
+    Shells do so for background jobs, and what is ignored is inherited.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
