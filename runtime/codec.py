@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -140,12 +141,13 @@ class Codec:
 
 def shared_codec(name_or_path: str, backend: str = "auto") -> Codec:
     """`Codec.load`, each codec kept once it is open, until its bundle changes on the disk."""
-    path = find_bundle(name_or_path).path.resolve()
-    return _kept_codec(path, path.stat().st_mtime_ns, backend)
+    bundle = find_bundle(name_or_path)
+    # The manifest holds the digest of every member: it changes when any of them does.
+    return _kept_codec(bundle.path.resolve(), json.dumps(bundle.manifest, sort_keys=True), backend)
 
 
 @lru_cache(maxsize=8)
-def _kept_codec(path: Path, _changed: int, backend: str) -> Codec:
+def _kept_codec(path: Path, _manifest: str, backend: str) -> Codec:
     return Codec.load(path, backend)
 
 

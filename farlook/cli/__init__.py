@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+
+TERMINATED = 143
 
 
 def _say_what_is_missing(error: ModuleNotFoundError) -> int:
@@ -33,4 +36,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("farlook: interrupted; nothing was begun\n")
         sys.exit(130)
+    # Like Ctrl-C, so that half-written files are removed when a service manager ends the command.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     sys.exit(run(sys.argv[1:]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,13 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    # Like Ctrl-C, so that half-written files are removed when a service manager ends the command.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         result = get_command(app).main(list(arguments), prog_name="farlook", standalone_mode=False)
     except FarlookError as error:

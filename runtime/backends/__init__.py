@@ -13,6 +13,7 @@ from farlook.runtime.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from farlook.runtime.backends.base import Probe, Session
 
@@ -52,5 +53,5 @@ def open_backend(name: str = "auto") -> tuple[str, Callable[[bytes, str, int], S
     raise BackendError(f"no backend can run here: {reasons}")
 
 
-def _part(backend: str, part: str):  # type: ignore[no-untyped-def]  # modules have no common static type
+def _part(backend: str, part: str) -> ModuleType:
     return import_module(f"farlook.runtime.backends.{backend}.{part}")
