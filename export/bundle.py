@@ -8,7 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from farlook import __version__
-from farlook.runtime.bundle import MANIFEST, SCHEMA, coding_digest
+from farlook.runtime.bundle import MANIFEST, SCHEMA, TABLES, coding_digest
 from farlook.runtime.files import atomic_write
 
 if TYPE_CHECKING:
@@ -43,27 +43,53 @@ def write_bundle(
         OutputError: The file cannot be written.
     """
     tables = _json(entropy)
-    shared = {**coding, "entropy_sha256": hashlib.sha256(tables).hexdigest()}
-    manifest = {
+    manifest = _manifest({**coding, "entropy_sha256": _sha256(tables)}, training)
+    manifest["graphs"] = {
+        name: {"fp32": {"file": f"{name}.onnx", "sha256": _sha256(graph)}} for name, graph in graphs.items()
+    }
+    _write(path, manifest, {"entropy.json": tables, **{f"{name}.onnx": g for name, g in graphs.items()}})
+    return manifest
+
+
+def write_tables_bundle(
+    path: str | os.PathLike[str], *, coding: Mapping[str, Any], tables: bytes, training: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a bundle of block8, whole or not at all; equal arguments make equal bytes.
+
+    Args:
+        path: Where to.
+        coding: What encoder and decoder must share besides the tables: codec; layout, "block8".
+        tables: `farlook.kernels.block8.Tables.pack`.
+        training: Seed, data, settings, losses and licence, for people to read.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    manifest = _manifest({**coding, "tables_sha256": _sha256(tables)}, training)
+    _write(path, manifest, {TABLES: tables})
+    return manifest
+
+
+def _manifest(coding: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "farlook": __version__,
-        "coding": shared,
-        "coding_digest": coding_digest(shared).hex(),
-        "graphs": {
-            name: {"fp32": {"file": f"{name}.onnx", "sha256": hashlib.sha256(graph).hexdigest()}}
-            for name, graph in graphs.items()
-        },
+        "coding": dict(coding),
+        "coding_digest": coding_digest(dict(coding)).hex(),
         "training": dict(training),
     }
-    members = {MANIFEST: _json(manifest), "entropy.json": tables}
-    members |= {f"{name}.onnx": graph for name, graph in graphs.items()}
+
+
+def _write(path: str | os.PathLike[str], manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
     with (
         atomic_write(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
     ):
-        for name, data in members.items():
+        for name, data in {MANIFEST: _json(manifest), **members}.items():
             archive.writestr(_member(name), data)
-    return manifest
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -71,6 +97,10 @@ def _member(name: str) -> zipfile.ZipInfo:
     member.compress_type = zipfile.ZIP_DEFLATED
     member.external_attr = 0o644 << 16
     return member
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from farlook.runtime.codec import DEFAULT_CODEC, shared_codec
-from farlook.runtime.stream import read_header
+from farlook.runtime.stream import stream_codec
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
 def encode(
-    image: NDArray[np.uint8],
+    image: NDArray[Any],
     codec: str = DEFAULT_CODEC,
     *,
-    quality: int | None = None,
+    quality: float | None = None,
     bpp: float | None = None,
     budget: int | None = None,
+    **options: Any,  # each codec's own
 ) -> bytes:
     """Compress a picture; see `farlook.Codec.encode`.
 
     Args:
-        image: Grey, uint8 [height, width], or RGB, uint8 [height, width, 3]; sides of 1 to 16384.
+        image: Grey, [height, width], or RGB, [height, width, 3], sides of 1 to 16384; uint8, or for block8
+            uint16 as well.
         codec: A codec's name or the path of a bundle.
         quality: 1 (smallest) to 100 (best); 50 if nothing is given.
         bpp: Target in bits a pixel, never exceeded.
         budget: Target in bytes, never exceeded.
+        options: What the codec offers besides: block8 takes `mtu`, `layout`, `roi`, `depth` and `threads`.
 
     Raises:
+        UsageError: The codec has no such option; and see below.
         FarlookError: See `farlook.Codec.load` and `farlook.Codec.encode`.
     """
-    return shared_codec(str(codec)).encode(image, quality=quality, bpp=bpp, budget=budget)
+    opened = shared_codec(str(codec))
+    opened.check_options(options)
+    work: Callable[..., bytes] = opened.encode
+    return work(image, quality=quality, bpp=bpp, budget=budget, **options)
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode(data: bytes) -> NDArray[Any]:
     """Rebuild a picture from its stream, with the codec that ships with farlook.
 
-    A stream made with a bundle of your own takes `farlook.Codec.load(path).decode(data)`.
+    A stream made with a bundle of your own takes `farlook.Codec.load(path).decode(data)`, and what a downlink
+    left of a block8 stream `farlook.Codec.load("block8").decode_lossy(packets)`.
 
     Returns:
-        uint8 [height, width], or [height, width, 3] for RGB.
+        uint8, or uint16 for more than 8 bits: [height, width], or [height, width, 3] for RGB.
 
     Raises:
         FarlookError: See `farlook.Codec.decode`.
     """
-    return shared_codec(read_header(data).codec).decode(data)
+    return shared_codec(stream_codec(data)).decode(data)

@@ -12,24 +12,25 @@ from pathlib import Path
 from cffi import FFI
 
 _NATIVE = Path("kernels", "native")
+_HEADERS = [_NATIVE / "crc32c.h", _NATIVE / "farlook_core.h", _NATIVE / "block8" / "block8.h"]
 
 
 def _declarations(header: str) -> str:
     """The header without comments, include guards and includes: what cffi's parser takes."""
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    lines = [re.sub(r"(#define \w+) .+", r"\1 ...", line) for line in code.splitlines()]
-    return "\n".join(
-        line for line in lines if not re.match(r"#(include|ifndef|endif|define FARLOOK_CORE_H)", line)
-    )
+    code = re.sub(r"#define \w+\(.*", "", code)
+    lines = [re.sub(r"(#define \w+) (?!\d+$).+", r"\1 ...", line.rstrip()) for line in code.splitlines()]
+    return "\n".join(line for line in lines if not re.match(r"#(include|ifndef|endif|define \w+_H$)", line))
 
 
 ffibuilder = FFI()
-ffibuilder.cdef(_declarations((_NATIVE / "farlook_core.h").read_text(encoding="utf-8")))
+for _header in _HEADERS:
+    ffibuilder.cdef(_declarations(_header.read_text(encoding="utf-8")))
 ffibuilder.set_source(
     "farlook.kernels._native",
-    '#include "farlook_core.h"',
-    sources=sorted(path.as_posix() for path in _NATIVE.glob("*.c")),
+    "\n".join(f'#include "{path.relative_to(_NATIVE).as_posix()}"' for path in _HEADERS),
+    sources=sorted(path.as_posix() for path in _NATIVE.glob("**/*.c")),
     include_dirs=[_NATIVE.as_posix()],
-    extra_compile_args=["-std=c99", "-O2"],
+    extra_compile_args=["-std=c99", "-O3"],
     py_limited_api=True,
 )

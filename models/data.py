@@ -136,6 +136,48 @@ def sample_pictures(
             progress(index + 1, count)
 
 
+def varied_pictures(
+    folder: str | os.PathLike[str],
+    count: int,
+    side: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[NDArray[np.uint8]]:
+    """Read pictures of many kinds: half of them the largest of the folder, half evenly spread over the rest.
+
+    Large pictures are nearest to what cameras give; small ones bring variety.
+
+    Args:
+        folder: Searched by `find_images`.
+        count: The most pictures to read.
+        side: Longest side that is kept of a picture, around its centre, in pixels.
+        progress: Called with (pictures read, pictures to read) after each.
+
+    Returns:
+        uint8 [height, width] or [height, width, 3] each, contiguous; those that cannot be used are left out.
+
+    Raises:
+        TrainingError: The folder is missing or empty, or no picture in it can be used.
+    """
+    files = find_images(folder)
+    by_size = sorted(files, key=lambda path: (-path.stat().st_size, path.as_posix()))
+    large, rest = by_size[: count // 2], sorted(by_size[count // 2 :], key=Path.as_posix)
+    spread = min(count - len(large), len(rest))
+    chosen = [*large, *(rest[index * len(rest) // spread] for index in range(spread))]
+    pictures, skipped = [], []
+    for done, path in enumerate(chosen, start=1):
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            skipped.append(str(error))
+            continue
+        top, left = (max(length - side, 0) // 2 // BLOCK * BLOCK for length in image.shape[:2])
+        pictures.append(np.ascontiguousarray(image[top : top + side, left : left + side]))
+        if progress is not None:
+            progress(done, len(chosen))
+    _report_skipped(skipped, len(chosen), Path(folder))
+    return pictures
+
+
 def describe_images(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Sum up a data folder without naming where it lies: how many images, and a digest of names and sizes.
 

@@ -1,8 +1,8 @@
 """Bundles: what training hands to deployment, read here and written by `farlook.export.bundle`.
 
-A bundle is a zip file, or a directory with the same members: `bundle.json` (the manifest), ONNX graphs and
-`entropy.json` (integer tables). Every member's SHA-256 is in the manifest and is checked when it is read.
-Nothing in a bundle is code or a pickle.
+A bundle is a zip file, or a directory with the same members: `bundle.json` (the manifest), and either ONNX
+graphs and `entropy.json` (integer tables) or, for block8, `tables.bin`. Every member's SHA-256 is in the manifest
+and is checked when it is read. Nothing in a bundle is code or a pickle.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from farlook.runtime.stream import TILE_LOG2
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
+TABLES = "tables.bin"
+BLOCK8_LAYOUT = "block8"
 SUFFIX = ".bundle"
 MAX_MEMBER_BYTES = 1 << 30
 MAX_JSON_BYTES = 1 << 24
@@ -81,9 +83,20 @@ class Bundle:
         return coding
 
     @property
+    def layout(self) -> str:
+        """What the codec's latents are, and so which kind of codec it is: "block8", "block8-paper"."""
+        return str(self.coding["layout"])
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of `coding`; a stream's header carries the first bytes of it."""
         return bytes.fromhex(self._field("coding_digest"))
+
+    @property
+    def graphs(self) -> dict[str, dict[str, dict[str, str]]]:
+        """The manifest's entries of graphs, by name and precision; a bundle of block8 has none."""
+        graphs: dict[str, dict[str, dict[str, str]]] = self.manifest.get("graphs", {})
+        return graphs
 
     def graph(self, name: str, precision: str = "fp32") -> bytes:
         """The ONNX model of one network.
@@ -95,9 +108,9 @@ class Bundle:
         Raises:
             BundleError: The bundle has no such graph, or it is damaged.
         """
-        entries = self._field("graphs").get(name, {})
+        entries = self.graphs.get(name, {})
         if precision not in entries:
-            held = ", ".join(f"{key} {p}" for key, kinds in self._field("graphs").items() for p in kinds)
+            held = ", ".join(f"{key} {p}" for key, kinds in self.graphs.items() for p in kinds) or "none"
             raise BundleError(f"{self.path} has no {precision} {name} graph; it holds: {held}")
         return self._checked(entries[precision]["file"], entries[precision]["sha256"])
 
@@ -105,14 +118,26 @@ class Bundle:
         """The integer tables of the entropy coder, `entropy.json`.
 
         Raises:
-            BundleError: They are missing or damaged.
+            BundleError: They are missing or damaged, or this is a bundle of block8.
         """
+        if self.layout == BLOCK8_LAYOUT:
+            raise BundleError(f"{self.path} is a bundle of {BLOCK8_LAYOUT}: it has no entropy.json")
         data = self._checked("entropy.json", self.coding["entropy_sha256"])
         try:
             tables: dict[str, Any] = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{self.path}: entropy.json is not JSON: {error}") from error
         return tables
+
+    def tables(self) -> bytes:
+        """block8's trained tables, packed; `farlook.kernels.block8.Tables.unpack` reads them.
+
+        Raises:
+            BundleError: They are missing or damaged, or this is a bundle of networks.
+        """
+        if self.layout != BLOCK8_LAYOUT:
+            raise BundleError(f"{self.path} is a bundle of networks: it has no {TABLES}")
+        return self._checked(TABLES, self.coding["tables_sha256"])
 
     def _checked(self, name: str, sha256: str) -> bytes:
         data = _read_member(self.path, name)
@@ -165,7 +190,10 @@ def _exists(path: Path) -> bool:
 def _is_whole(manifest: dict[str, Any]) -> bool:
     """Whether the fields that are used unasked are there and of their types."""
     try:
-        coding, graphs = manifest["coding"], manifest["graphs"]
+        coding = manifest["coding"]
+        if coding["layout"] == BLOCK8_LAYOUT:
+            return all(isinstance(coding[key], str) for key in ("codec", "tables_sha256"))
+        graphs = manifest["graphs"]
         entries = [entry for precisions in graphs.values() for entry in precisions.values()]
         texts = [coding["codec"], coding["layout"], coding["entropy_sha256"]]
         texts += [entry[key] for entry in entries for key in ("file", "sha256")]

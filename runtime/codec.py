@@ -1,80 +1,85 @@
-"""Codecs: a bundle, its two networks on a backend, and the entropy coder, as `encode` and `decode`."""
+"""Codecs: what was trained, with `encode` and `decode`. `Codec.load` opens the right kind for a bundle.
+
+Codec
+|-- NetworkCodec   two networks on a backend and an entropy coder: block8-paper
+`-- Block8Codec    tables and the C core: block8
+"""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from farlook.runtime.backends import open_backend
-from farlook.runtime.bundle import Bundle, find_bundle
-from farlook.runtime.colour import from_planes, to_planes
-from farlook.runtime.errors import BundleError, CorruptStreamError, UnknownCodecError, UsageError
-from farlook.runtime.images import check_image
-from farlook.runtime.layouts import open_layout
-from farlook.runtime.rate import HIGHEST, LOWEST, finest_within
-from farlook.runtime.stream import CODECS, DIGEST_BYTES, Header, read_stream, stream_size, write_stream
+from farlook.runtime.bundle import find_bundle
+from farlook.runtime.errors import BundleError, UsageError
+from farlook.runtime.stream import stream_codec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-DEFAULT_CODEC = "block8-paper"
+    from farlook.runtime.bundle import Bundle
+
+DEFAULT_CODEC = "block8"
 DEFAULT_QUALITY = 50
 
-_MAX_BPP = 64
+_NETWORKS = ("farlook.runtime.network_codec", "NetworkCodec")
+_KINDS = {"block8": ("farlook.runtime.block8.codec", "Block8Codec")}
 
 
-class Codec:
+class Codec(ABC):
     """One codec, ready to encode and decode.
 
     Attributes:
         bundle: What was trained.
-        backend: Name of the backend that runs the networks.
+        backend: Name of what runs it: "native" (the C core), or that of the networks' backend.
+        options: Names of the options that `encode` takes besides the target.
+        deep: Whether it codes samples of more than 8 bits.
     """
 
-    def __init__(self, bundle: Bundle, backend: str = "auto", threads: int = 0) -> None:
-        if bundle.codec not in CODECS.values():
-            raise UnknownCodecError(
-                f"{bundle.path} is of the codec {bundle.codec!r}, unknown to this farlook"
-            )
-        self.bundle = bundle
-        self._layout = open_layout(bundle)
-        self.backend, load = open_backend(backend)
-        self._analysis = load(bundle.graph("analysis"), "analysis", threads)
-        self._synthesis = load(bundle.graph("synthesis"), "synthesis", threads)
+    bundle: Bundle
+    backend: str
+    options: ClassVar[tuple[str, ...]] = ()
+    deep: ClassVar[bool] = False
 
     @classmethod
     def load(cls, name_or_path: str | Path, backend: str = "auto", threads: int = 0) -> Codec:
         """Open a codec that ships with farlook, or a bundle.
 
         Args:
-            name_or_path: A codec's name, as in "block8-paper", or the path of a bundle.
-            backend: "ort" (ONNX Runtime), or "auto" for the best that works here.
-            threads: Threads of one network run; 0 takes all cores.
+            name_or_path: A codec's name, as in "block8", or the path of a bundle.
+            backend: "native" (the C core) or "ort" (ONNX Runtime), or "auto" for the best that works here.
+            threads: Threads to work with; 0 takes all cores.
 
         Raises:
             UnknownCodecError: There is no such codec.
             BundleError: The bundle is damaged.
             BackendError: No backend can run it.
         """
-        return cls(find_bundle(name_or_path), backend, threads)
+        bundle = find_bundle(name_or_path)
+        module, name = _KINDS.get(bundle.layout, _NETWORKS)
+        codec: Codec = getattr(import_module(module), name)(bundle, backend, threads)
+        return codec
 
+    @abstractmethod
     def encode(
         self,
-        image: NDArray[np.uint8],
+        image: NDArray[Any],
         *,
-        quality: int | None = None,
+        quality: float | None = None,
         bpp: float | None = None,
         budget: int | None = None,
     ) -> bytes:
         """Compress a picture.
 
         Args:
-            image: Grey, uint8 [height, width], or RGB, uint8 [height, width, 3]; sides of 1 to 16384.
+            image: Grey, [height, width], or RGB, [height, width, 3], sides of 1 to 16384; uint8, or uint16
+                if the codec is `deep`.
             quality: 1 (smallest) to 100 (best); 50 if nothing is given.
             bpp: Target in bits a pixel, never exceeded.
             budget: Target in bytes, never exceeded.
@@ -85,58 +90,42 @@ class Codec:
         Raises:
             ImageError: The array is not a picture that can be coded.
             UsageError: More than one target is given, or one lies outside its range.
-            TargetError: Even quality 1 takes more than `bpp` or `budget` allow.
+            TargetError: Even the lowest quality takes more than `bpp` or `budget` allow.
         """
-        image = check_image(image)
-        pixels = image.shape[0] * image.shape[1]
-        limit = _target_bytes(pixels, quality, bpp, budget)
-        latents = self._layout.analyse(self._analysis, to_planes(image))
 
-        def size_at(candidate: int) -> int:
-            header = self._header(image, candidate)
-            return stream_size(
-                header, self._layout.sizes(self._layout.quantise(latents, candidate), header.tiles)
-            )
-
-        if limit is not None:
-            quality = finest_within(limit, size_at)
-        chosen = DEFAULT_QUALITY if quality is None else int(quality)
-        header = self._header(image, chosen)
-        symbols = self._layout.quantise(latents, chosen)
-        return write_stream(header, self._layout.pack(symbols, header.tiles))
-
-    def decode(self, data: bytes) -> NDArray[np.uint8]:
-        """Rebuild a picture from its stream: uint8 [height, width] or [height, width, 3].
+    @abstractmethod
+    def decode(self, data: bytes) -> NDArray[Any]:
+        """Rebuild a picture from its stream: [height, width] or [height, width, 3].
 
         Raises:
             StreamError: The stream is damaged, cut short, or no farlook stream.
             BundleError: The stream was made with another bundle than this codec's.
         """
-        header, payloads = read_stream(data)
-        if header.codec != self.bundle.codec or header.digest != self.bundle.digest[:DIGEST_BYTES]:
+
+    def check_codec(self, data: bytes) -> None:
+        """Refuse a stream of another codec.
+
+        Raises:
+            StreamError: The bytes are no farlook stream.
+            BundleError: Another codec made them.
+        """
+        name = stream_codec(data)
+        if name != self.bundle.codec:
             raise BundleError(
-                f"the stream was made with a {header.codec} bundle of digest {header.digest.hex()}, but "
-                f"{self.bundle.path} is {self.bundle.codec} {self.bundle.digest[:DIGEST_BYTES].hex()}: "
+                f"the stream was made with {name}, but {self.bundle.path} is of {self.bundle.codec}: "
                 "decode it with the bundle it was made with"
             )
-        # Larger tiles than the bundle's would make a small stream take gigabytes.
-        if header.bit_depth != 8 or header.tile_log2 != int(self.bundle.coding["tile_log2"]):
-            raise CorruptStreamError("the stream's header contradicts the bundle that it names")
-        symbols = self._layout.unpack(payloads, header.tiles, header.bands)
-        planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
-        return np.ascontiguousarray(from_planes(planes))
 
-    def _header(self, image: NDArray[np.uint8], quality: int) -> Header:
-        return Header(
-            codec=self.bundle.codec,
-            digest=self.bundle.digest[:DIGEST_BYTES],
-            width=image.shape[1],
-            height=image.shape[0],
-            bands=1 if image.ndim == 2 else 3,
-            bit_depth=8,
-            quality=quality,
-            tile_log2=int(self.bundle.coding["tile_log2"]),
-        )
+    def check_options(self, names: Iterable[str]) -> None:
+        """Refuse options of `encode` that this codec does not have.
+
+        Raises:
+            UsageError: It has no option of one of these names.
+        """
+        unknown = sorted(set(names) - set(self.options))
+        if unknown:
+            has = f"it has {', '.join(self.options)}" if self.options else "it has none besides the target"
+            raise UsageError(f"the codec {self.bundle.codec} has no option {', '.join(unknown)}: {has}")
 
 
 def shared_codec(name_or_path: str, backend: str = "auto") -> Codec:
@@ -149,18 +138,3 @@ def shared_codec(name_or_path: str, backend: str = "auto") -> Codec:
 @lru_cache(maxsize=8)
 def _kept_codec(path: Path, _manifest: str, backend: str) -> Codec:
     return Codec.load(path, backend)
-
-
-def _target_bytes(pixels: int, quality: int | None, bpp: float | None, budget: int | None) -> int | None:
-    """Bytes that the stream may take; None if a quality, or nothing, is asked for."""
-    if sum(target is not None for target in (quality, bpp, budget)) > 1:
-        raise UsageError("give one of quality, bpp and budget, not several")
-    if quality is not None and not (isinstance(quality, (int, np.integer)) and LOWEST <= quality <= HIGHEST):
-        raise UsageError(f"quality must be a whole number from {LOWEST} to {HIGHEST}, not {quality}")
-    if budget is not None and not (isinstance(budget, (int, np.integer)) and budget > 0):
-        raise UsageError(f"budget must be a whole number of bytes above 0, not {budget}")
-    if bpp is None:
-        return budget
-    if not (isinstance(bpp, (float, int, np.floating, np.integer)) and 0 < bpp <= _MAX_BPP):
-        raise UsageError(f"bpp must be a number above 0 and at most {_MAX_BPP}, not {bpp}")
-    return int(bpp * pixels / 8)

@@ -10,7 +10,7 @@ from importlib import metadata
 
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.backends import probe_backends
-from farlook.runtime.bundle import Bundle, shipped_bundles
+from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, shipped_bundles
 from farlook.runtime.errors import BundleError
 
 _NOTES = {
@@ -73,9 +73,12 @@ def _codecs() -> list[Finding]:
     for name, path in shipped_bundles().items():
         try:
             bundle = Bundle.open(path)
-            bundle.entropy()
-            for graph in bundle.manifest["graphs"]:
-                bundle.graph(graph)
+            if bundle.layout == BLOCK8_LAYOUT:
+                bundle.tables()
+            else:
+                bundle.entropy()
+                for graph in bundle.graphs:
+                    bundle.graph(graph)
             findings.append(Finding("codec", name, True, f"bundle {bundle.digest[:4].hex()}"))
         except BundleError as error:
             findings.append(

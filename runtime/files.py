@@ -12,10 +12,13 @@ from farlook.runtime.errors import OutputError, StreamError
 from farlook.runtime.stream import MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_STREAM_BYTES = 1 << 31
 """More than any stream takes: 16384 x 16384 RGB pixels without compression are 768 MiB."""
+
+
+PACKET_SUFFIX = ".packet"
 
 
 @contextmanager
@@ -104,3 +107,49 @@ def read_stream_file(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES
     if not data or len(data) > limit:
         raise StreamError(f"{source} has more than {limit} bytes: no stream is that large")
     return data
+
+
+def read_pieces(path: str | os.PathLike[str], limit: int = MAX_STREAM_BYTES) -> list[bytes]:
+    """Read what is left of a stream: one file, or all files of a directory, hidden ones left out.
+
+    Raises:
+        StreamError: There is nothing, it is unreadable, or larger than `limit` bytes in all.
+    """
+    source = Path(path)
+    try:
+        paths = [source]
+        if source.is_dir():
+            paths = sorted(file for file in source.iterdir() if file.is_file() and file.name[0] != ".")
+        pieces, left = [], limit
+        for file in paths:
+            with file.open("rb") as opened:
+                pieces.append(opened.read(left + 1))
+            left -= len(pieces[-1])
+            if left < 0:
+                raise StreamError(f"{source} has more than {limit} bytes: no stream is that large")
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise StreamError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
+    if not any(pieces):
+        raise StreamError(f"there is nothing in {source}")
+    return pieces
+
+
+def write_packets(folder: str | os.PathLike[str], packets: Sequence[bytes]) -> None:
+    """Write every packet to a file of its own, 000000.packet and so on.
+
+    Args:
+        folder: A directory that is new or empty, so that no older packets mix with these.
+        packets: In the stream's order.
+
+    Raises:
+        OutputError: The directory holds files, or a file cannot be written.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(exist_ok=True)
+        if any(path.iterdir()):
+            raise OutputError(f"{path} is not empty: packets of two streams would mix")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    for number, packet in enumerate(packets):
+        write_bytes(path / f"{number:06d}{PACKET_SUFFIX}", packet)

@@ -29,6 +29,7 @@ FORMATS = {
 }
 """Suffixes of picture files, and pillow's name for each format."""
 
+_DEEP_FORMATS = ("PNG", "TIFF")
 _PILLOW_LIMIT = Lock()
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -36,22 +37,28 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], *, deep: bool = False) -> NDArray[Any]:
     """Read a picture: uint8 [height, width] if it is grey, [height, width, 3] if it has colours.
 
     A photograph that was taken sideways and says so (EXIF orientation) is turned upright.
 
+    Args:
+        path: Where it is.
+        deep: Whether grey pictures of 16-bit samples will do, PNG or TIFF: uint16 [height, width].
+
     Raises:
-        ImageError: The file is missing, is no picture, is damaged or too large, or has 16-bit samples,
-            an alpha channel or several frames, which are not supported.
+        ImageError: The file is missing, is no picture, is damaged or too large, or has 16-bit samples that are
+            not asked for, an alpha channel or several frames, which are not supported.
     """
     path = Path(path)
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a directory, not a picture")
         with _open(path) as image:
-            _check_kind(path, image)
+            is_deep = _check_kind(path, image, deep)
             upright = ImageOps.exif_transpose(image)
+            if is_deep:
+                return np.asarray(upright).astype(np.uint16)
             grey = upright.mode in ("1", "L")
             return np.asarray(upright.convert("L" if grey else "RGB"))
     except ImageError:
@@ -64,13 +71,23 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise ImageError(f"cannot read {path}: {reason}") from error
 
 
-def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     """Write a picture in the format of its suffix; JPEG at quality 95, all others without loss.
 
+    Args:
+        path: Where to.
+        image: uint8 [height, width] or [height, width, 3]; for PNG and TIFF also uint16 [height, width].
+
     Raises:
-        OutputError: The suffix is unknown, or the file cannot be written.
+        OutputError: The suffix is unknown, its format cannot hold such samples, or the file cannot be written.
     """
     image_format = format_of(path)
+    if image.dtype == np.uint16 and (image.ndim == 3 or image_format not in _DEEP_FORMATS):
+        kind = "RGB" if image.ndim == 3 else "grey"
+        raise OutputError(
+            f"cannot write {path}: {kind} samples of 16 bits; "
+            + ("take them from farlook.decode" if image.ndim == 3 else "only PNG and TIFF hold them here")
+        )
     with atomic_write(path) as file:
         try:
             Image.fromarray(image).save(file, image_format, **_SAVE_OPTIONS.get(image_format, {}))
@@ -90,17 +107,20 @@ def format_of(path: str | os.PathLike[str]) -> str:
     return FORMATS[suffix]
 
 
-def check_image(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Check that an array is a picture that can be coded, and return it as one.
+def check_image(image: NDArray[Any], *, deep: bool = False) -> NDArray[Any]:
+    """Check that an array is a picture that can be coded, and return it as one, contiguous.
+
+    Args:
+        image: The array.
+        deep: Whether uint16 will do as well as uint8.
 
     Raises:
-        ImageError: It is not uint8 [height, width] or [height, width, 3], or a side is 0 or above 16384.
+        ImageError: It is not [height, width] or [height, width, 3] of that type, or a side is 0 or above 16384.
     """
     array = np.asarray(image)
-    if array.dtype != np.uint8:
-        raise ImageError(
-            f"the picture has samples of type {array.dtype}; only 8-bit ones (uint8) are supported"
-        )
+    if array.dtype.newbyteorder("=") not in (np.uint8, *([np.uint16] if deep else [])):
+        kinds = "8-bit ones (uint8) and 9- to 16-bit ones (uint16)" if deep else "8-bit ones (uint8)"
+        raise ImageError(f"the picture has samples of type {array.dtype}; only {kinds} are supported")
     if array.ndim == 3 and array.shape[2] == 4:
         raise ImageError("the picture has an alpha channel, which is not supported: drop it (image[..., :3])")
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] == 3):
@@ -108,7 +128,7 @@ def check_image(image: NDArray[np.generic]) -> NDArray[np.uint8]:
             f"the array has shape {array.shape}; a picture is [height, width] or [height, width, 3]"
         )
     _check_size("the picture", array.shape[1], array.shape[0])
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
 def _open(path: Path) -> Image.Image:
@@ -121,7 +141,8 @@ def _open(path: Path) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_kind(path: Path, image: Image.Image) -> None:
+def _check_kind(path: Path, image: Image.Image, deep: bool) -> bool:
+    """Refuse what is not supported; whether the samples are of 16 bits, where `deep` allows it."""
     _check_size(str(path), *image.size)
     # An MPO, as drones' cameras write, is a JPEG followed by previews of it: its first frame is the picture.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
@@ -130,13 +151,21 @@ def _check_kind(path: Path, image: Image.Image) -> None:
         )
     # pillow opens 16-bit RGB as "RGB" and drops the low bytes: only the raw mode of its tiles tells.
     # A BMP's "BGR;16" is 16 bits a pixel, not a sample.
-    deep = ";16" in str(getattr(image, "tile", "")) and image.format != "BMP"
-    if image.mode.startswith(("I", "F")) or deep:
+    is_deep = ";16" in str(getattr(image, "tile", "")) and image.format != "BMP"
+    if deep and is_deep and image.mode.startswith("I"):
+        return True
+    if deep and is_deep:
+        raise ImageError(
+            f"{path} has colours of 16 bits, which pillow cannot read: give the samples to farlook.encode, "
+            "or convert it to 8 bits"
+        )
+    if image.mode.startswith(("I", "F")) or is_deep:
         raise ImageError(
             f"{path} has samples of more than 8 bits, which are not supported: convert it to 8 bits"
         )
     if "A" in image.getbands() or "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
         raise ImageError(f"{path} has an alpha channel, which is not supported: remove it first")
+    return False
 
 
 def _check_size(what: str, width: int, height: int) -> None:

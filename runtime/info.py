@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from farlook.runtime.stream import read_stream
+from farlook.runtime.stream import packet_size, read_stream, stream_codec
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,13 @@ class StreamInfo:
         height: Pixels.
         bands: 1 for grey, 3 for RGB.
         bit_depth: Bits a sample.
-        quality: 1 to 100.
+        quality: 1 to 100; of block8, whose steps a target chooses freely, to one decimal.
         size: Bytes of the whole stream.
-        packets: Packets, one for each tile.
-        tile: Side of a tile, in pixels.
+        packets: Packets; of block8-paper one for each tile.
+        tile: Side in pixels of a tile, or of the units that block8's packets hold runs of.
+        layout: "tiles", where every packet decodes alone, or "progressive".
+        largest_packet: Bytes of the largest packet, its frame included.
+        step: block8's quantiser step, in levels of an 8-bit sample; None for other codecs.
     """
 
     codec: str
@@ -30,10 +33,13 @@ class StreamInfo:
     height: int
     bands: int
     bit_depth: int
-    quality: int
+    quality: float
     size: int
     packets: int
     tile: int
+    layout: str = "tiles"
+    largest_packet: int = 0
+    step: float | None = None
 
     @property
     def bpp(self) -> float:
@@ -48,6 +54,11 @@ def info(data: bytes) -> StreamInfo:
         StreamError: The stream is damaged, cut short, or no farlook stream.
         UnknownCodecError: It was made by a codec that this farlook does not have.
     """
+    if stream_codec(data) == "block8":
+        # Imported late: streams of the other codecs are described without numpy.
+        from farlook.runtime.block8.describe import describe  # noqa: PLC0415
+
+        return describe(data)
     header, payloads = read_stream(data)
     return StreamInfo(
         codec=header.codec,
@@ -60,4 +71,5 @@ def info(data: bytes) -> StreamInfo:
         size=len(data),
         packets=len(payloads),
         tile=1 << header.tile_log2,
+        largest_packet=max(packet_size(index, len(payload)) for index, payload in enumerate(payloads)),
     )

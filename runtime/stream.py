@@ -1,4 +1,7 @@
-"""Stream format v1: a header, then packets that each decode alone. `docs/format.md` is the specification."""
+"""Stream format v1: a header, then packets that each decode alone. `docs/format.md` is the specification.
+
+`stream_codec` tells the codec of a stream of any version; `farlook.runtime.block8.stream` reads version 2.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,22 @@ from farlook.runtime.errors import (
     UsageError,
 )
 from farlook.runtime.tiles import TileGrid
+from farlook.runtime.varint import Cursor, varint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAGIC = b"\x8fFLK"
 VERSION = 1
+LATEST = 2
+"""The newest version that this farlook reads: block8's."""
 MAX_SIDE = 16384
 TILE_LOG2 = range(5, 11)
 DIGEST_BYTES = 4
 CODECS = {1: "block8-paper"}
-"""Codec numbers in a header; a number, once given, stays."""
+"""Codec numbers in a header of version 1; a number, once given, stays."""
 
+_BLOCK8 = (2, "block8")
 _CRC_BYTES = 4
 
 
@@ -71,7 +78,7 @@ class Header:
                 self.tile_log2,
             ]
         )
-        body = MAGIC + bytes([VERSION]) + fields + _varint(self.width - 1) + _varint(self.height - 1)
+        body = MAGIC + bytes([VERSION]) + fields + varint(self.width - 1) + varint(self.height - 1)
         return body + crc32c(body).to_bytes(_CRC_BYTES, "little")
 
 
@@ -84,10 +91,31 @@ def write_stream(header: Header, payloads: Sequence[bytes]) -> bytes:
 
 def stream_size(header: Header, payload_sizes: Sequence[int]) -> int:
     """How many bytes `write_stream` would make of payloads of these sizes."""
-    overhead = sum(
-        len(_varint(index)) + len(_varint(size)) + _CRC_BYTES for index, size in enumerate(payload_sizes)
-    )
-    return len(header.pack()) + sum(payload_sizes) + overhead
+    return len(header.pack()) + sum(packet_size(index, size) for index, size in enumerate(payload_sizes))
+
+
+def packet_size(index: int, payload_size: int) -> int:
+    """How many bytes a packet takes with its frame."""
+    return len(varint(index)) + len(varint(payload_size)) + payload_size + _CRC_BYTES
+
+
+def stream_codec(data: bytes) -> str:
+    """The name of the codec that made a stream, by its first bytes.
+
+    Raises:
+        StreamError: The bytes are no farlook stream, are cut short, damaged, or of a newer version.
+        UnknownCodecError: The codec's number is not known to this version.
+    """
+    cursor = _begin(data)
+    if cursor.byte() != LATEST:
+        return read_header(data).codec
+    number, name = _BLOCK8
+    found = cursor.byte()
+    if found != number:
+        raise UnknownCodecError(
+            f"the stream's codec has number {found} in format version {LATEST}; this farlook knows {number} {name}"
+        )
+    return name
 
 
 def read_header(data: bytes) -> Header:
@@ -125,20 +153,27 @@ def read_stream(data: bytes) -> tuple[Header, list[bytes]]:
     return header, [payloads[index] for index in range(count)]
 
 
-def _read_header(data: bytes) -> tuple[Header, int]:
+def _begin(data: bytes) -> Cursor:
+    """What reads on after the magic, once that is checked."""
     if not isinstance(data, (bytes, bytearray)):
         raise UsageError(f"a stream is bytes, not {type(data).__name__}; read the file first")
     if not data:
         raise TruncatedStreamError("the stream is empty")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StreamError("not a farlook stream: it does not begin with the bytes 8f 46 4c 4b")
-    cursor = _Cursor(data, len(MAGIC))
+    return Cursor(data, len(MAGIC))
+
+
+def _read_header(data: bytes) -> tuple[Header, int]:
+    cursor = _begin(data)
     version = cursor.byte()
-    if version > VERSION:
+    if version > LATEST:
         raise StreamVersionError(
-            f"the stream is of format version {version}, this farlook reads up to {VERSION}: "
+            f"the stream is of format version {version}, this farlook reads up to {LATEST}: "
             "update it (pip install -U farlook), or the stream is damaged"
         )
+    if version > VERSION:
+        raise StreamVersionError(f"the stream is of format version {version}, of the codec {_BLOCK8[1]}")
     number = cursor.byte()
     digest = cursor.take(DIGEST_BYTES)
     kind, quality, tile_log2 = cursor.byte(), cursor.byte(), cursor.byte()
@@ -175,55 +210,15 @@ def _packet_seed(head: bytes) -> int:
 
 
 def _pack_packet(index: int, payload: bytes, seed: int) -> bytes:
-    body = _varint(index) + _varint(len(payload)) + payload
+    body = varint(index) + varint(len(payload)) + payload
     return body + crc32c(body, seed).to_bytes(_CRC_BYTES, "little")
 
 
 def _read_packet(data: bytes, offset: int, seed: int) -> tuple[int, bytes, int]:
-    cursor = _Cursor(data, offset)
+    cursor = Cursor(data, offset)
     index, size = cursor.varint(), cursor.varint()
     payload = cursor.take(size)
     checksum = crc32c(data[offset : cursor.offset], seed)
     if cursor.take(_CRC_BYTES) != checksum.to_bytes(_CRC_BYTES, "little"):
         raise CorruptStreamError(f"the packet at byte {offset} is damaged: its checksum does not hold")
     return index, payload, cursor.offset
-
-
-def _varint(value: int) -> bytes:
-    """Unsigned LEB128: seven bits a byte, lowest first."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-class _Cursor:
-    """Reads fields from bytes that may end anywhere."""
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        self.data = data
-        self.offset = offset
-
-    def take(self, size: int) -> bytes:
-        end = self.offset + size
-        if end > len(self.data):
-            raise TruncatedStreamError(
-                f"the stream ends at byte {len(self.data)}, inside a field that needs {end}: it was cut short"
-            )
-        piece = self.data[self.offset : end]
-        self.offset = end
-        return piece
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, 35, 7):
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise CorruptStreamError(f"the number before byte {self.offset} does not end")

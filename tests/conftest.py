@@ -37,8 +37,14 @@ def grey(kodim):
 
 @pytest.fixture(scope="session")
 def codec():
-    """The default codec, on one thread."""
+    """The codec block8-paper, on one thread."""
     return farlook.Codec.load("block8-paper", threads=1)
+
+
+@pytest.fixture(scope="session")
+def block8():
+    """The default codec, on two threads."""
+    return farlook.Codec.load("block8", threads=2)
 
 
 @pytest.fixture(autouse=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from farlook.cli.batch import work_through
-from farlook.cli.options import Backend, Bpp, Budget, CodecName, Quality, Threads
+from farlook.cli.options import Backend, Bpp, Budget, CodecName, Depth, Layout, Mtu, Quality, Roi, Threads
 from farlook.runtime.codec import DEFAULT_CODEC, Codec
 from farlook.runtime.errors import ImageError, UsageError
-from farlook.runtime.files import write_bytes
+from farlook.runtime.files import write_bytes, write_packets
 from farlook.runtime.images import FORMATS, read_image
 
 SUFFIX = ".flk"
@@ -24,6 +25,12 @@ farlook encode photo.png photo.flk --bpp 0.2
 farlook encode frame.tif frame.flk --budget 6000
 
 farlook encode pictures/ streams/ --quality 40
+
+farlook encode photo.png photo.flk --budget 900 --mtu 250
+
+farlook encode photo.png photo.flk --bpp 0.3 --roi 40,20,32,32,8
+
+farlook encode photo.png packets/ --packets --bpp 0.5
 """
 
 
@@ -38,25 +45,61 @@ def encode(
     quality: Quality = None,
     bpp: Bpp = None,
     budget: Budget = None,
+    mtu: Mtu = None,
+    layout: Layout = None,
+    roi: Roi = None,
+    depth: Depth = None,
+    packets: Annotated[
+        bool,
+        typer.Option(
+            "--packets", help="block8: write every packet to a file of its own, in the directory OUT."
+        ),
+    ] = False,
     backend: Backend = "auto",
     threads: Threads = 0,
 ) -> None:
     """Compress a picture (PNG, JPEG, TIFF, WebP, BMP; grey or RGB), or every picture in a directory."""
+    given = {
+        "mtu": mtu,
+        "layout": layout,
+        "roi": [_region(text) for text in roi or ()] or None,
+        "depth": depth,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     opened = Codec.load(codec, backend, threads)
+    opened.check_options(options)
+    if packets and "mtu" not in opened.options:
+        raise UsageError(f"the codec {opened.bundle.codec} has no --packets: only block8's decode alone")
+    encode_with: Callable[..., bytes] = opened.encode
 
     def work(path: Path, output: Path) -> str:
         if output.suffix.lower() in FORMATS:
             raise UsageError(f"{output} is named like a picture, but would hold a stream: name it *{SUFFIX}")
-        image = read_image(path)
+        image = read_image(path, deep=opened.deep)
         start = time.perf_counter()
-        stream = opened.encode(image, quality=quality, bpp=bpp, budget=budget)
+        stream = encode_with(image, quality=quality, bpp=bpp, budget=budget, **options)
         seconds = time.perf_counter() - start
-        write_bytes(output, stream)
+        if packets:
+            from farlook.runtime.block8.stream import split_packets
+
+            write_packets(output, split_packets(stream, cut=False))
+        else:
+            write_bytes(output, stream)
         height, width = image.shape[:2]
         rate = 8 * len(stream) / (width * height)
         return f"{path} -> {output}: {width}x{height}, {len(stream)} bytes, {rate:.3f} bpp, {1000 * seconds:.0f} ms"
 
-    work_through(source, target, suffixes=FORMATS, new_suffix=SUFFIX, work=work, none_found=ImageError)
+    new_suffix = "" if packets else SUFFIX
+    work_through(source, target, suffixes=FORMATS, new_suffix=new_suffix, work=work, none_found=ImageError)
+
+
+def _region(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--roi takes x,y,width,height or x,y,width,height,weight, not {text!r}: as in --roi 40,20,32,32"
+        ) from error
 
 
 def register(app: typer.Typer) -> None:

@@ -9,8 +9,18 @@ from typing import Annotated
 import typer
 
 from farlook.cli.batch import STDERR
+from farlook.runtime.errors import UsageError
 
-_EPILOG = """Examples:
+_BLOCK8_EPILOG = """Examples:
+
+farlook export block8 -o mine.bundle -w runs/mine/model.safetensors
+
+farlook export block8 --format c -o flight/
+
+farlook export block8 --format c -o camera/ --grey --max-width 2048
+"""
+
+_PAPER_EPILOG = """Examples:
 
 farlook export block8-paper -o block8-paper.bundle
 
@@ -18,29 +28,99 @@ farlook export block8-paper -o mine.bundle -w runs/mine/model.safetensors
 """
 
 
-class Exportable(str, Enum):
-    """Codecs whose networks can be exported."""
+class Format(str, Enum):
+    """What block8 can be exported as."""
 
-    BLOCK8_PAPER = "block8-paper"
+    BUNDLE = "bundle"
+    C = "c"
 
 
-def export(
-    codec: Annotated[Exportable, typer.Argument(metavar="CODEC", help="Which codec: block8-paper.")],
+class GraphFormat(str, Enum):
+    """What networks can be exported as."""
+
+    ONNX = "onnx"
+
+
+export = typer.Typer(
+    name="export",
+    help="Export a codec: a bundle, or C for a flight computer.",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+)
+
+
+@export.command("block8", epilog=_BLOCK8_EPILOG)
+def block8(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle to write; for c a directory, new or empty.")
+    ],
+    format_: Annotated[
+        Format, typer.Option("--format", help="bundle: trained tables; c: the encoder as C99 source files.")
+    ] = Format.BUNDLE,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights", "-w", help="bundle: model.safetensors of a training run; default: as shipped."
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", help="c: whose tables; default: as shipped.", metavar="BUNDLE"),
+    ] = None,
+    max_width: Annotated[
+        int, typer.Option("--max-width", help="c: widest picture; memory grows with it.", min=1, max=16384)
+    ] = 4096,
+    max_mtu: Annotated[
+        int, typer.Option("--max-mtu", help="c: most bytes of a packet.", min=64, max=16384)
+    ] = 1024,
+    rgb: Annotated[
+        bool, typer.Option("--rgb/--grey", help="c: RGB and grey pictures, or grey ones in less memory.")
+    ] = True,
+) -> None:
+    """Write trained tables as a bundle, or the encoder with its tables as C for a flight computer."""
+    if format_ is Format.C:
+        if weights is not None:
+            raise UsageError("--weights is for bundles: export one, and give it with --bundle")
+        _export_c(output, bundle, max_width, max_mtu, 3 if rgb else 1)
+        return
+    if bundle is not None:
+        raise UsageError("--bundle is for --format c: a bundle is made of --weights")
+    from farlook.models.block8_bundle import export_block8
+
+    manifest = export_block8(output, weights)
+    STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
+
+
+def _export_c(output: Path, bundle: Path | None, max_width: int, max_mtu: int, bands: int) -> None:
+    from farlook.export.c_source import export_c
+
+    written = export_c(output, bundle, max_width=max_width, max_mtu=max_mtu, bands=bands)
+    STDERR.print(
+        f"wrote {output}: tables of {written.table_bytes:,} bytes, working memory of "
+        f"{written.encoder_bytes:,} bytes for widths to {max_width}"
+    )
+
+
+@export.command("block8-paper", epilog=_PAPER_EPILOG)
+def block8_paper(
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
+    format_: Annotated[
+        GraphFormat, typer.Option("--format", help="onnx: a bundle of ONNX graphs.")
+    ] = GraphFormat.ONNX,
     weights: Annotated[
         Path | None,
         typer.Option("--weights", "-w", help="model.safetensors of a training run; default: as shipped."),
     ] = None,
     opset: Annotated[int, typer.Option("--opset", help="ONNX opset.", min=17, max=20)] = 18,
 ) -> None:
-    """Trace a trained codec to ONNX, verify it against torch, and write a bundle that the runtime loads."""
+    """Trace the networks to ONNX, verify them against torch, and write a bundle that the runtime loads."""
     from farlook.models.block8_paper_bundle import export_block8_paper
 
-    STDERR.print(f"exporting {codec.value} ...")
+    STDERR.print("exporting block8-paper ...")
     manifest = export_block8_paper(output, weights, opset=opset, report=STDERR.print)
     STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(epilog=_EPILOG)(export)
+    app.add_typer(export)

@@ -45,7 +45,8 @@ def info(
 
 def _stream_fields(data: bytes) -> dict[str, Any]:
     stream = describe(data)
-    return {**asdict(stream), "bpp": round(stream.bpp, 4)}
+    fields = {name: value for name, value in asdict(stream).items() if value is not None}
+    return {**fields, "bpp": round(stream.bpp, 4)}
 
 
 def _bundle_fields(path: Path) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _bundle_fields(path: Path) -> dict[str, Any]:
         "codec": bundle.codec,
         "digest": bundle.digest.hex(),
         "farlook": bundle.manifest.get("farlook", ""),
-        "graphs": {name: sorted(kinds) for name, kinds in bundle.manifest["graphs"].items()},
+        "graphs": {name: sorted(kinds) for name, kinds in bundle.graphs.items()},
         "training": bundle.manifest.get("training", {}),
     }
 

@@ -21,8 +21,47 @@ Budget = Annotated[
     typer.Option("--budget", "-b", help="Target in bytes, never exceeded.", min=1, metavar="BYTES"),
 ]
 Backend = Annotated[
-    str, typer.Option("--backend", help="What runs the networks: auto, or ort (ONNX Runtime).")
+    str,
+    typer.Option(
+        "--backend",
+        help="What runs the codec: auto; native (the C core) for block8, ort (ONNX Runtime) for networks.",
+    ),
 ]
-Threads = Annotated[
-    int, typer.Option("--threads", "-t", help="Threads of the networks; 0: all cores.", min=0)
+Threads = Annotated[int, typer.Option("--threads", "-t", help="Threads to work with; 0: all cores.", min=0)]
+Mtu = Annotated[
+    int | None,
+    typer.Option(
+        "--mtu",
+        help="block8: most bytes of a packet, 64 to 16384; 1024 if not given.",
+        metavar="BYTES",
+        show_default=False,
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="block8: tiles (every packet decodes alone), or progressive (a cut stream shows the whole picture).",
+        metavar="tiles|progressive",
+        show_default=False,
+    ),
+]
+Roi = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--roi",
+        help="block8: a region, in pixels, that gets more of the bytes; a weight of 4 if none is given. "
+        "May be given several times.",
+        metavar="X,Y,W,H[,WEIGHT]",
+        show_default=False,
+    ),
+]
+Depth = Annotated[
+    int | None,
+    typer.Option(
+        "--depth",
+        help="block8: bits of a sample that count, 9 to 16, in a 16-bit grey PNG or TIFF; 16 if not given.",
+        metavar="BITS",
+        show_default=False,
+    ),
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,15 @@ import typer
 from rich.text import Text
 
 from farlook.cli.batch import STDERR
+
+_BLOCK8_EPILOG = """Examples:
+
+farlook train block8 --data pictures/ -o runs/mine
+
+farlook train block8 --data pictures/ -o runs/mine --resume
+
+farlook export block8 -o mine.bundle -w runs/mine/model.safetensors
+"""
 
 _EPILOG = """Examples:
 
@@ -28,13 +39,39 @@ train = typer.Typer(
 )
 
 
+Data = Annotated[Path, typer.Option("--data", "-d", help="Directory of pictures, searched recursively.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of samples, weights and batches.", min=0)]
+
+
+@train.command("block8", epilog=_BLOCK8_EPILOG)
+def block8(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")] = Path(
+        "runs/block8"
+    ),
+    resume: Resume = False,
+    pictures: Annotated[int, typer.Option("--pictures", help="Pictures that are used, at most.", min=1)] = 96,
+    rounds: Annotated[int, typer.Option("--rounds", help="Fits of each set of tables.", min=1)] = 2,
+    seed: Seed = 0,
+) -> None:
+    """Train block8: the order of its latents, and the tables that its coder decides by. Takes 15 to 30 minutes."""
+    from farlook.models.block8 import Block8Config
+    from farlook.models.block8_training import train_block8
+
+    config = Block8Config(pictures=pictures, rounds=rounds, seed=seed)
+    with _saying_how_to_go_on(output):
+        path = train_block8(config, data, output, resume=resume)
+    STDERR.print(f"wrote {path}")
+
+
 @train.command("block8-paper", epilog=_EPILOG)
 def block8_paper(
-    data: Annotated[Path, typer.Option("--data", "-d", help="Directory of pictures, searched recursively.")],
+    data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")] = Path(
         "runs/block8-paper"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Resume = False,
     latents: Annotated[int, typer.Option("--latents", help="Latents of G2: 1, 4, 6 or 8.")] = 8,
     depth: Annotated[int, typer.Option("--depth", help="Layers of each autoencoder: 2, 4, 6 or 8.")] = 2,
     activation: Annotated[
@@ -53,29 +90,37 @@ def block8_paper(
     steps: Annotated[
         int, typer.Option("--steps", help="Optimiser steps for each of G1 and G2.", min=1)
     ] = 3000,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of samples, weights and batches.", min=0)] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Train block8-paper: G1, then G2, then the closed-form synthesis and entropy tables. Takes a minute or two."""
     from farlook.models.block8_paper import Block8PaperConfig
-    from farlook.models.loop import CHECKPOINT
     from farlook.models.training import train_block8_paper
 
     config = Block8PaperConfig(
         latents=latents, depth=depth, activation=activation, neighbours=neighbours, steps=steps, seed=seed
     )
+    with _saying_how_to_go_on(output):
+        result = train_block8_paper(config, data, output, resume=resume)
+    for name, value in result.figures.items():
+        STDERR.print(f"{name} {value:.4g}")
+    STDERR.print(f"wrote {result.path}")
+
+
+@contextmanager
+def _saying_how_to_go_on(output: Path) -> Iterator[None]:
+    """Print warnings as they come; after Ctrl-C say that a checkpoint is there."""
+    from farlook.models.loop import CHECKPOINT
+
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: STDERR.print(
             Text.assemble(("warning:", "yellow"), f" {message}")
         )
         try:
-            result = train_block8_paper(config, data, output, resume=resume)
+            yield
         except KeyboardInterrupt:
             if (output / CHECKPOINT).exists():
                 STDERR.print(f"a checkpoint is in {output}: go on with --resume")
             raise
-    for name, value in result.figures.items():
-        STDERR.print(f"{name} {value:.4g}")
-    STDERR.print(f"wrote {result.path}")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-#include "farlook_core.h"
+#include "crc32c.h"
 
 /* Half-byte table: 64 bytes of read-only memory; flight computers have little cache to spare. */
 static const uint32_t NIBBLE[16] = {

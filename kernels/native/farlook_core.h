@@ -1,4 +1,4 @@
-/* farlook's C99 core: checksums and prefix codes.
+/* farlook's C99 core: prefix codes.
  *
  * No dependencies, no floating point, no heap, no global state that changes: every function may be called
  * from several threads at once. Bits are packed from the most significant bit of each byte on.
@@ -22,10 +22,6 @@ enum {
     FL_ERROR_TRUNCATED = -3, /* the bits end inside a symbol */
     FL_ERROR_CODE = -4      /* bits that no code word begins with */
 };
-
-/* CRC-32C (Castagnoli, reflected polynomial 0x82f63b78), as in RFC 3720 appendix B.4.
- * `crc` is 0 for the first piece and the previous result for the next ones. */
-uint32_t fl_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 
 /* A set of prefix codes: one row of `stride` code words and lengths for each table; length 0: no code word.
  * escapes[t] < stride is the escape of table t: a value that large or larger is the escape's code word,

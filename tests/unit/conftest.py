@@ -17,13 +17,13 @@ settings.load_profile("unit")
 
 @pytest.fixture(scope="session")
 def shipped():
-    """The path of the default codec's bundle."""
+    """The path of block8-paper's bundle."""
     return shipped_bundles()["block8-paper"]
 
 
 @pytest.fixture
 def members(shipped):
-    """The members of the default codec's bundle: name to bytes."""
+    """The members of block8-paper's bundle: name to bytes."""
     with zipfile.ZipFile(shipped) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 

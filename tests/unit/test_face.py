@@ -20,15 +20,32 @@ def test_a_photograph_goes_there_and_back(kodim):
     assert 10 * np.log10(255**2 / np.mean((image.astype(float) - kodim) ** 2)) > 26
 
 
-def test_it_is_the_default_codec(codec, grey):
+def test_it_is_the_default_codec(block8, grey):
     crop = grey[:50, :70]
-    assert farlook.encode(crop) == farlook.encode(crop, "block8-paper", quality=50) == codec.encode(crop)
-    np.testing.assert_array_equal(farlook.decode(codec.encode(crop)), codec.decode(codec.encode(crop)))
+    assert farlook.encode(crop) == farlook.encode(crop, "block8", quality=50) == block8.encode(crop)
+
+
+@pytest.mark.parametrize("name", ["block8", "block8-paper"])
+def test_a_stream_names_its_codec(name, grey):
+    crop, codec = grey[:50, :70], farlook.Codec.load(name)
+    stream = farlook.encode(crop, name)
+    assert stream == codec.encode(crop)
+    np.testing.assert_array_equal(farlook.decode(stream), codec.decode(stream))
+
+
+def test_options_of_the_codec_go_through(block8, grey):
+    crop = grey[:64, :64]
+    assert farlook.encode(crop, mtu=100, threads=1) == block8.encode(crop, mtu=100)
+    with pytest.raises(farlook.UsageError, match="block8-paper has no option mtu, roi"):
+        farlook.encode(crop, "block8-paper", mtu=100, roi=[(0, 0, 8, 8)])
+    with pytest.raises(farlook.UsageError, match="block8 has no option speed: it has mtu, layout"):
+        farlook.encode(crop, speed=3)
 
 
 def test_a_codec_can_be_the_path_of_a_bundle(shipped, grey):
     crop = grey[:20, :20]
-    assert farlook.encode(crop, shipped) == farlook.encode(crop, str(shipped)) == farlook.encode(crop)
+    by_name = farlook.encode(crop, "block8-paper")
+    assert farlook.encode(crop, shipped) == farlook.encode(crop, str(shipped)) == by_name
 
 
 def test_a_budget_in_bytes_is_kept(grey):
@@ -37,7 +54,7 @@ def test_a_budget_in_bytes_is_kept(grey):
 
 def test_errors_are_farlooks_own(grey):
     with pytest.raises(ImageError):
-        farlook.encode(grey.astype(np.uint16))
+        farlook.encode(grey.astype(np.float32))
     with pytest.raises(UnknownCodecError):
         farlook.encode(grey[:8, :8], "block99")
     with pytest.raises(StreamError):

@@ -72,7 +72,7 @@ from farlook.runtime.stream import Header, write_stream
 stream = write_stream(Header("block8-paper", bytes(4), 1, 1, 1, 8, 50, 8), [b""])
 image = numpy.zeros((8, 8), numpy.uint8)
 try:
-    farlook.encode(image) if {verb!r} == "encode" else farlook.decode(stream)
+    farlook.encode(image, "block8-paper") if {verb!r} == "encode" else farlook.decode(stream)
 except farlook.FarlookError as error:
     print(type(error).__name__, error)
 """

@@ -24,6 +24,9 @@ def test_every_field_is_told():
         size=len(stream),
         packets=4,
         tile=256,
+        layout="tiles",
+        largest_packet=13,
+        step=None,
     )
     assert told.bpp == pytest.approx(8 * len(stream) / 150_000)
 

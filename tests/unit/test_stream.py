@@ -21,6 +21,7 @@ from farlook.runtime.errors import (
 )
 from farlook.runtime.stream import (
     CODECS,
+    LATEST,
     MAGIC,
     MAX_SIDE,
     TILE_LOG2,
@@ -28,6 +29,7 @@ from farlook.runtime.stream import (
     Header,
     read_header,
     read_stream,
+    stream_codec,
     stream_size,
     write_stream,
 )
@@ -149,8 +151,24 @@ def test_other_files_are_told_from_streams(data):
 
 
 def test_a_newer_version_says_to_update():
-    with pytest.raises(StreamVersionError, match=r"version 2.*up to 1.*update"):
-        read_header(altered(4, VERSION + 1))
+    with pytest.raises(StreamVersionError, match=r"version 3.*up to 2.*update"):
+        read_header(altered(4, LATEST + 1))
+
+
+def test_a_stream_of_block8_is_told_from_one_of_version_1(block8, grey):
+    stream = block8.encode(grey[:20, :20])
+    assert stream_codec(stream) == "block8"
+    assert stream_codec(altered(4, VERSION)) == "block8-paper"
+    with pytest.raises(StreamVersionError, match="of the codec block8"):
+        read_header(stream)
+    with pytest.raises(UnknownCodecError, match=r"number 9 in format version 2.*knows 2 block8"):
+        stream_codec(stream[:5] + b"\x09" + stream[6:])
+
+
+@pytest.mark.parametrize("size", range(6))
+def test_too_few_bytes_to_tell_the_codec_are_cut_short(block8, grey, size):
+    with pytest.raises(TruncatedStreamError):
+        stream_codec(block8.encode(grey[:20, :20])[:size])
 
 
 def test_an_unknown_codec_is_named_by_its_number():

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from farlook.cli import run as cli_run
-from farlook.runtime.codec import DEFAULT_CODEC, Codec
+from farlook.runtime.codec import Codec
 
 MAIN = "from farlook.cli import main; main()"
 SETTINGS = {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
@@ -43,13 +43,13 @@ def command():
 
 
 @pytest.fixture
-def cli(command, codec, capsys, monkeypatch):
-    """A runner: cli("info", path) -> Result. It opens the default codec only once."""
+def cli(command, codec, block8, capsys, monkeypatch):
+    """A runner: cli("info", path) -> Result. It opens the codecs that ship with farlook only once."""
     load = Codec.load
+    opened = {("block8", "auto", 0): block8, ("block8-paper", "auto", 0): codec}
 
     def load_once(name, backend="auto", threads=0):
-        default = (name, backend, threads) == (DEFAULT_CODEC, "auto", 0)
-        return codec if default else load(name, backend, threads)
+        return opened.get((name, backend, threads)) or load(name, backend, threads)
 
     monkeypatch.setattr(Codec, "load", load_once)
     monkeypatch.setattr(cli_run, "get_command", lambda app: command)
@@ -113,13 +113,19 @@ def photo(tmp_path, crop):
 
 @pytest.fixture(scope="session")
 def stream(codec, crop):
-    """The piece as a stream."""
+    """The piece as a stream of block8-paper."""
     return codec.encode(crop)
 
 
 @pytest.fixture(scope="session")
+def block8_stream(block8, crop):
+    """The piece as a stream of block8, in packets of at most 250 bytes."""
+    return block8.encode(crop, mtu=250)
+
+
+@pytest.fixture(scope="session")
 def small_stream(codec, crop):
-    """24 x 16 grey pixels as a stream."""
+    """24 x 16 grey pixels as a stream of block8-paper."""
     return codec.encode(np.ascontiguousarray(crop[:16, :24, 0]))
 
 

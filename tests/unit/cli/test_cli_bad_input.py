@@ -77,16 +77,44 @@ def place(tmp_path, photo, stream, monkeypatch):
         (
             "encode photo.png x.flk --backend abacus",
             2,
+            "there is no backend 'abacus' for block8: choose one of: auto, native",
+        ),
+        (
+            "encode photo.png x.flk -c block8-paper --backend abacus",
+            2,
             "there is no backend 'abacus'; choose one of: auto, ort",
         ),
         ("decode photo.flk x.png --backend abacus", 2, "there is no backend"),
+        (
+            "encode photo.png x.flk --mtu 63",
+            2,
+            "mtu must be a whole number of bytes from 64 to 16384, not 63",
+        ),
+        (
+            "encode photo.png x.flk --layout heap",
+            2,
+            "there is no layout 'heap'; choose one of: tiles, progressive",
+        ),
+        ("encode photo.png x.flk --roi 1,2,3", 2, "a region is x, y, width, height and perhaps a weight"),
+        ("encode photo.png x.flk --roi left", 2, "--roi takes x,y,width,height or x,y,width,height,weight"),
+        ("encode photo.png x.flk --roi 200,0,9,9", 2, "lies outside the picture of 120x80 pixels"),
+        ("encode photo.png x.flk --depth 12", 2, "depth 12 is for uint16 samples"),
+        ("encode photo.png x.flk -c block8-paper --mtu 500", 2, "block8-paper has no option mtu"),
+        ("encode photo.png x.flk -c block8-paper --roi 1,2,3,4", 2, "block8-paper has no option roi"),
+        ("encode photo.png folder --packets", 7, "folder is not empty"),
+        ("encode photo.png x -c block8-paper --packets", 2, "has no --packets"),
+        ("decode photo.flk x.png --mask y.png", 2, "--mask shows what --lossy filled in"),
+        ("decode photo.flk x.png --lossy -c block8-paper", 2, "block8-paper has no --lossy"),
+        ("decode photo.flk x.png --lossy", 4, "no packet with the stream's header is whole"),
+        ("decode nope x.png --lossy", 4, "cannot read nope: No such file"),
+        ("decode empty x.png --lossy", 4, "there is nothing in empty"),
         ("encode photo.png x.flk --budget 5", 8, "bytes at least, more than the 5 asked for"),
         ("encode photo.png x.flk --bpp 0.001", 8, "bytes at least"),
         ("compare photo.png -o x.png --bpp 0.001", 8, "bytes at least"),
         (
             "encode photo.png x.flk --codec nope",
             5,
-            "there is no codec or bundle 'nope'; farlook ships: block8-paper",
+            "there is no codec or bundle 'nope'; farlook ships: block8, block8-paper",
         ),
         ("decode photo.flk x.png --codec nope", 5, "there is no codec or bundle"),
         ("compare photo.png -o x.png --codec nope", 5, "there is no codec or bundle"),
@@ -135,14 +163,8 @@ def test_wrong_usage_exits_with_2(cli, place, tree, arguments):
     assert tree(place) == before
 
 
-def save_deep(path, rgb):
-    Image.fromarray(np.array(rgb.convert("L")).astype(np.uint16) * 257).save(path)
-
-
 UNSUPPORTED = {
     "alpha.png": lambda path, rgb: rgb.convert("RGBA").save(path),
-    "deep.png": save_deep,
-    "deep.tif": save_deep,
     "frames.tif": lambda path, rgb: rgb.save(path, save_all=True, append_images=[rgb]),
     "frames.webp": lambda path, rgb: rgb.save(path, save_all=True, append_images=[rgb.transpose(0)]),
     "wide.png": lambda path, rgb: rgb.resize((16385, 1)).save(path),
@@ -156,6 +178,15 @@ def test_pictures_of_unsupported_kinds_are_refused(cli, tmp_path, tree, crop, na
     result = cli("encode", tmp_path / name, tmp_path / "x.flk")
     assert result.code == 3
     assert str(tmp_path / name) in result.complaint
+    assert tree(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_block8_paper_refuses_samples_of_16_bits(cli, tmp_path, tree, crop, name):
+    Image.fromarray(crop[..., 0].astype(np.uint16) * 257).save(tmp_path / name)
+    result = cli("encode", tmp_path / name, tmp_path / "x.flk", "-c", "block8-paper")
+    assert result.code == 3
+    assert "more than 8 bits" in result.complaint
     assert tree(tmp_path) == [name]
 
 

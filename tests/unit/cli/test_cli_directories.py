@@ -22,7 +22,7 @@ def pictures(tmp_path, crop):
     return make
 
 
-def test_nested_folders_go_there_and_back(cli, pictures, tmp_path, tree, codec, crop):
+def test_nested_folders_go_there_and_back(cli, pictures, tmp_path, tree, block8, crop):
     source = pictures("a.png", "sub/b.bmp", "sub/deep er/c.TIF")
     (source / "notes.txt").write_text("no picture")
     there = cli("encode", source, tmp_path / "streams")
@@ -31,7 +31,7 @@ def test_nested_folders_go_there_and_back(cli, pictures, tmp_path, tree, codec, 
     back = cli("decode", tmp_path / "streams", tmp_path / "back")
     assert (back.code, back.out, len(back.err.splitlines())) == (0, "", 3)
     assert tree(tmp_path / "back") == ["a.png", "sub/b.png", "sub/deep er/c.png"]
-    expected = codec.decode(codec.encode(crop))
+    expected = block8.decode(block8.encode(crop))
     for name in tree(tmp_path / "back"):
         assert (read_image(tmp_path / "back" / name) == expected).all()
 

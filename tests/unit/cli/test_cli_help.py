@@ -12,6 +12,8 @@ from typer.main import get_command
 
 import farlook
 from farlook.cli.app import app
+from farlook.runtime.block8.stream import split_packets
+from farlook.runtime.files import write_packets
 
 
 def commands(command=None, path=()):
@@ -39,12 +41,14 @@ RUNNABLE = [example for example in EXAMPLES if example.split()[1] not in ("train
 
 
 @pytest.fixture
-def sandbox(tmp_path, monkeypatch, crop, photo, stream, make_bundle):
+def sandbox(tmp_path, monkeypatch, crop, photo, stream, block8_stream, make_bundle):
     """The working directory, with every file that the examples read."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(crop).convert("L").resize((400, 300)).save("frame.tif")
     bundle = make_bundle(lambda manifest: manifest["coding"].update(mine=1), name="mine.bundle")
     mine = farlook.Codec.load(bundle, threads=1).encode(crop)
+    write_packets(tmp_path / "packets", split_packets(block8_stream)[1:])
+    (tmp_path / "received.flk").write_bytes(block8_stream[:400])
     for folder in ("pictures", "streams"):
         (tmp_path / folder).mkdir()
     for name, data in (("photo.flk", stream), ("streams/a.flk", stream), ("mine.flk", mine)):
@@ -60,7 +64,7 @@ def plain(text):
 
 def test_the_verbs_are_these():
     names = {" ".join(words) for words in VERBS}
-    assert names >= {"encode", "decode", "info", "compare", "doctor", "export"}
+    assert names >= {"encode", "decode", "info", "compare", "doctor", "export block8", "export block8-paper"}
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
@@ -102,11 +106,15 @@ def test_every_example_runs(cli, sandbox, tree, example):
     def stamps():
         return {name: (sandbox / name).stat().st_ino for name in tree(sandbox)}
 
-    words, before = shlex.split(example)[1:], stamps()
+    words = shlex.split(example)[1:]
+    if "--packets" in words:
+        shutil.rmtree("packets")
+    before = stamps()
     result = cli(*words)
     assert result.code == 0, result.err
     written = [name for name, stamp in stamps().items() if before.get(name) != stamp]
-    assert len(written) == (words[0] in ("encode", "decode", "compare"))
+    outputs = (words[0] in ("encode", "decode", "compare")) + ("--mask" in words)
+    assert len(written) == outputs or ("--packets" in words and len(written) > 1)
 
 
 def test_the_version(cli):

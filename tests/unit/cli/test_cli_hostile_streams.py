@@ -70,14 +70,25 @@ def test_every_flipped_bit_is_noticed(cli, tmp_path, tree, small_stream):
 @pytest.mark.parametrize(
     ("change", "code", "reason"),
     [
-        ({"version": 2}, 4, "format version 2, this farlook reads up to 1"),
+        ({"version": 3}, 4, "format version 3, this farlook reads up to 2"),
+        ({"version": 2}, 5, "codec has number 1 in format version 2; this farlook knows 2 block8"),
+        ({"version": 2, "number": 2}, 4, "ends at byte"),
         ({"version": 0}, 4, "values that no encoder writes"),
         ({"number": 200}, 5, "codec has number 200; this farlook knows 1 block8-paper"),
         ({"size": (1 << 31, 1 << 31)}, 4, "2147483648x2147483648 pixels"),
         ({"size": (16385, 1)}, 4, "16385x1 pixels"),
         ({"size": (16384, 16384)}, 4, "0 of its 4096 packets"),
     ],
-    ids=["newer", "version 0", "unknown codec", "2^31", "one too wide", "4096 tiles, no packet"],
+    ids=[
+        "newer",
+        "of version 2",
+        "of block8",
+        "version 0",
+        "unknown codec",
+        "2^31",
+        "one too wide",
+        "4096 tiles, no packet",
+    ],
 )
 def test_headers_that_lie_with_a_right_checksum(
     cli, tmp_path, tree, small_stream, verb, change, code, reason

@@ -30,14 +30,14 @@ main()
 """
 
 TELL_WHEN_ENCODING = """
-import farlook.runtime.codec as codec
-encode = codec.Codec.encode
+from farlook.runtime.block8.codec import Block8Codec
+encode = Block8Codec.encode
 
 def tell(self, *arguments, **options):
     print("encoding", flush=True)
     return encode(self, *arguments, **options)
 
-codec.Codec.encode = tell
+Block8Codec.encode = tell
 from farlook.cli import main
 main()
 """
@@ -81,7 +81,7 @@ def test_the_console_script_is_installed():
     assert result.stdout == f"farlook {farlook.__version__}\n"
 
 
-def test_ctrl_c_in_a_folder_leaves_whole_files_only(start, finish, codec, photo, tmp_path):
+def test_ctrl_c_in_a_folder_leaves_whole_files_only(start, finish, block8, photo, tmp_path):
     (tmp_path / "in").mkdir()
     for index in range(200):
         shutil.copy(photo, tmp_path / "in" / f"{index:03}.png")
@@ -97,7 +97,7 @@ def test_ctrl_c_in_a_folder_leaves_whole_files_only(start, finish, codec, photo,
     assert 1 <= len(files) < 200
     for file in files:
         assert file.suffix == ".flk"
-        assert codec.decode(file.read_bytes()).shape == (80, 120, 3)
+        assert block8.decode(file.read_bytes()).shape == (80, 120, 3)
 
 
 def test_ctrl_c_in_a_large_picture_leaves_nothing(start, finish, tmp_path, tree):
@@ -175,7 +175,7 @@ def test_closed_outputs_do_no_harm(start, tmp_path, photo, stream):
     (tmp_path / "a.flk").write_bytes(stream)
     processes = [
         start("info", tmp_path / "a.flk", preexec_fn=close(1)),
-        start("encode", photo, tmp_path / "b.flk", preexec_fn=close(2)),
+        start("encode", photo, tmp_path / "b.flk", "-c", "block8-paper", preexec_fn=close(2)),
         start("encode", tmp_path / "gone.png", tmp_path / "c.flk", preexec_fn=close(2)),
     ]
     assert [process.wait(60) for process in processes] == [0, 0, 3]
@@ -183,7 +183,7 @@ def test_closed_outputs_do_no_harm(start, tmp_path, photo, stream):
 
 
 def test_a_stream_goes_through_a_pipe(start, finish, tmp_path, photo, stream):
-    process = start("encode", photo, "/dev/stdout", encoding=None)
+    process = start("encode", photo, "/dev/stdout", "-c", "block8-paper", encoding=None)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, stream)
     assert b"photo.png -> /dev/stdout: 120x80" in err
@@ -229,7 +229,7 @@ def test_without_onnxruntime(start, finish, tmp_path, photo, stream, tree):
     encode, decode, info, doctor, as_json = (
         start(*command, code=code)
         for command in (
-            ["encode", photo, tmp_path / "x.flk"],
+            ["encode", photo, tmp_path / "x.flk", "-c", "block8-paper"],
             ["decode", tmp_path / "a.flk", tmp_path / "x.png"],
             ["info", tmp_path / "a.flk"],
             ["doctor"],

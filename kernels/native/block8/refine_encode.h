@@ -1,0 +1,339 @@
+/* Coding layers that refine. Included once for each vector width. */
+
+/* The magnitude of a coefficient: the upper bits of what the last layer rounds it to. */
+static inline int32_t b8_nested_level(const b8_refinement *r, const b8_step *step, int32_t magnitude)
+{
+    const int32_t x = (int32_t)(((uint64_t)(uint32_t)magnitude * step->reciprocal) >> 16);
+    const int32_t level = (x + r->rounding) >> 8;
+    return level > 32767 ? 32767 : level;
+}
+
+/* The level of a coefficient that was known, after this pass. */
+static inline int32_t b8_refined_level(const b8_refinement *r, const b8_step *step, int32_t level, int32_t value)
+{
+    const int32_t along = level < 0 ? -value : value, low = b8_magnitude(b8_in_new_steps(r, level));
+    int32_t magnitude = low;
+    if (b8_has_bit(r, level) && along > 0) {
+        magnitude += b8_nested_level(r, step, along) > low;
+    }
+    magnitude = magnitude > 32767 ? 32767 : magnitude;
+    return level < 0 ? -magnitude : magnitude;
+}
+
+/* The level of a coefficient that was not; in the last layer 0 where its bits are not worth it. */
+static inline int32_t b8_found_level(const b8_encoder *e, const b8_refinement *r, const b8_step *step, int32_t value,
+                                     int logit, int end, int last)
+{
+    if (r->later > 0) {
+        return b8_nested_level(r, step, b8_magnitude(value));
+    }
+    const int32_t x = (int32_t)(((uint64_t)(uint32_t)b8_magnitude(value) * step->reciprocal) >> 16);
+    const int32_t level = b8_decide(e->contexts.tables->decisions, x, logit, end, last);
+    return level > 32767 ? 32767 : level;
+}
+
+/* By how much the squared error of a coefficient falls. Half-size chroma counts for four pixels a sample. */
+static inline void b8_add_worth(b8_refinement *r, int chroma, int32_t value, int32_t before, int32_t now)
+{
+    const int64_t gain = (int64_t)(value - before) * (value - before) - (int64_t)(value - now) * (value - now);
+    r->worth += chroma ? 4 * gain : gain;
+}
+
+/* A block that is coded: `values` by place in the scan, `candidates` the places that may become other than 0; `now`
+ * are the levels, where they were known, or are `found`, or else `visited`. */
+typedef struct {
+    const b8_step *step;
+    const b8_set *set;
+    int model, chroma, count;
+    const b8_known *was;
+    const int16_t *values;
+    uint64_t candidates, found, visited;
+    int16_t now[64];
+    int8_t acc[64], signs[16];
+} b8_refined_block;
+
+static inline uint16_t *b8_put_found(b8_encoder *e, b8_refinement *r, b8_refined_block *b, uint16_t *queue, int k,
+                                     int32_t magnitude)
+{
+    const uint16_t *sigmoid = e->contexts.tables->sigmoid;
+    const uint32_t negative = b->values[k] < 0;
+    b8_put(&queue, k <= 16 ? b8_sigmoid(sigmoid, b->signs[k - 1]) : 1u << (B8_PROB_BITS - 1), negative);
+    b8_put_level(&queue, b->set->levels[b->model], k, b8_level_bin(b->acc[b8_zero_lane[k]]), magnitude);
+    b8_take_in(b->acc, 64, b->signs, b->set, b->model, 2 * b8_group_of(b->model)[k] + (magnitude > 1), b->count++,
+               negative);
+    b->now[k] = (int16_t)(negative ? -magnitude : magnitude);
+    b->found |= UINT64_C(1) << k;
+    b8_add_worth(r, b->chroma, b->values[k], 0, b8_rebuild(r, b->now[k], b->chroma));
+    e->queued = queue;
+    return b8_queue_room(e);
+}
+
+/* The first pass: each place that is likely not to be 0. */
+static void b8_refine_likely(b8_encoder *e, b8_refinement *r, b8_refined_block *b)
+{
+    uint16_t *queue = b8_queue_room(e);
+    for (uint64_t rest = b8_open_places(b->was, b->model); rest != 0; rest &= rest - 1) {
+        const int k = b8_lowest_bit(rest), logit = b->acc[b8_zero_lane[k]];
+        int32_t magnitude = 0;
+        if (logit < B8_LIKELY) {
+            continue;
+        }
+        if ((b->candidates >> k) & 1u) {
+            magnitude = b8_found_level(e, r, b->step, b->values[k], logit, 0, 0);
+        }
+        b8_put(&queue, b8_sigmoid(e->contexts.tables->sigmoid, logit), magnitude != 0);
+        if (magnitude != 0) {
+            queue = b8_put_found(e, r, b, queue, k, magnitude | 1);
+        } else {
+            b->visited |= UINT64_C(1) << k;
+        }
+    }
+    e->queued = queue;
+}
+
+/* The second: known levels' bits, and the places that are left. */
+static void b8_refine_rest(b8_encoder *e, b8_refinement *r, b8_refined_block *b)
+{
+    const uint16_t *sigmoid = e->contexts.tables->sigmoid;
+    uint64_t ahead = b8_open_places(b->was, b->model); /* places that were not passed yet */
+    uint16_t *queue = b8_queue_room(e);
+    for (uint64_t rest = b->candidates; rest != 0;) {
+        const int k = b8_lowest_bit(rest);
+        rest &= rest - 1;
+        const int logit = b->acc[b8_zero_lane[k]], end = b->acc[b8_end_lane[b8_lowest_bit(ahead)]];
+        const int32_t magnitude = b8_found_level(e, r, b->step, b->values[k], logit, end, rest == 0);
+        if (magnitude == 0) {
+            continue;
+        }
+        b8_put(&queue, b8_sigmoid(sigmoid, end), 0);
+        for (; b8_lowest_bit(ahead) < k; ahead &= ahead - 1) {
+            b8_put(&queue, b8_sigmoid(sigmoid, b->acc[b8_zero_lane[b8_lowest_bit(ahead)]]), 0);
+        }
+        ahead &= ahead - 1;
+        if (ahead != 0) {
+            b8_put(&queue, b8_sigmoid(sigmoid, logit), 1);
+        }
+        queue = b8_put_found(e, r, b, queue, k, magnitude);
+    }
+    if (ahead != 0) {
+        b8_put(&queue, b8_sigmoid(sigmoid, b->acc[b8_end_lane[b8_lowest_bit(ahead)]]), 1);
+    }
+    e->queued = queue;
+}
+
+static void b8_refine_block(b8_encoder *e, b8_refinement *r, b8_refined_block *b, const b8_surroundings *around)
+{
+    b8_block_rows rows;
+    uint16_t *queue = b8_queue_room(e);
+    b->found = b->visited = 0;
+    for (uint64_t rest = b->was->known; rest != 0; rest &= rest - 1) {
+        const int k = b8_lowest_bit(rest);
+        const int32_t level = b->was->level[k], now = b8_refined_level(r, b->step, level, b->values[k]);
+        if (b8_has_bit(r, level)) {
+            b8_put(&queue, b->set->changes[b8_change_of(b->model, level)], (uint32_t)now & 1u);
+            b8_add_worth(r, b->chroma, b->values[k], b8_rebuild_level(level / 2, &r->wider[b->chroma], r->later + 1),
+                         b8_rebuild(r, now, b->chroma));
+        }
+        b->now[k] = (int16_t)now;
+    }
+    e->queued = queue;
+    if (b8_open_places(b->was, b->model) == 0) {
+        return;
+    }
+    memset(b->acc, 0, sizeof b->acc);
+    memset(b->signs, 0, sizeof b->signs);
+    b->count = b8_begin_block(b->acc, b->signs, b->set, b->model, r->likely, around, &rows, b->was);
+    if (r->likely) {
+        b8_refine_likely(e, r, b);
+    } else {
+        b8_refine_rest(e, r, b);
+    }
+}
+
+/* What the encoder knows of one plane's part of a unit. */
+typedef struct {
+    b8_unit unit;
+    b8_known known[17];          /* blocks at 4 * row + column, and the means' transform */
+    int16_t values[17][64];      /* the same, by place in the scan */
+    uint64_t candidates[17];
+    int32_t root, target;        /* the root as it was, and as it should be */
+} b8_refined_plane;
+
+static uint64_t b8_prepare_refined_block(const b8_refinement *r, b8_refined_plane *s, int at, int model,
+                                         const uint16_t *slots, const int16_t *before, const int16_t *values,
+                                         const uint8_t *offsets, uint64_t reach)
+{
+    const int last = b8_sides[model] * b8_sides[model];
+    const b8_step *step = s->unit.step;
+    uint64_t any = 0;
+    b8_recall(&s->known[at], before, slots, model);
+    s->candidates[at] = 0;
+    for (int k = 1; k < last; ++k) {
+        const int16_t value = s->values[at][k] = values[offsets[k]];
+        const int32_t level = s->known[at].level[k];
+        s->candidates[at] |= (uint64_t)(b8_magnitude(value) >= r->limits[s->unit.plane > 0]) << k;
+        if ((s->known[at].known >> k) & 1u) {
+            any |= b8_refined_level(r, step, level, value) != b8_in_new_steps(r, level);
+        }
+    }
+    s->candidates[at] &= reach & b8_open_places(&s->known[at], model);
+    return any | s->candidates[at];
+}
+
+/* Finds what may change in a plane's part of a unit; 0 if nothing does. */
+static uint64_t b8_prepare_refinement(const b8_encoder *e, const b8_refinement *r, const int16_t *before, uint64_t reach,
+                                      b8_refined_plane *s)
+{
+    b8_unit *u = &s->unit;
+    const int means_model = u->model + B8_LUMA_MEANS;
+    const int lane = u->plane == 2 ? 16 : 0;
+    int32_t means[16];
+    int16_t values[16];
+    uint64_t any = 0;
+    for (int y = 0; y < u->side; ++y) {
+        const int from = 8 * (y < u->blocks_y ? y : u->blocks_y - 1) + lane;
+        for (int x = 0; x < u->side; ++x) {
+            means[y * u->side + x] = b8_column_of(e, u->plane, x < u->blocks_x ? x : u->blocks_x - 1)[from];
+        }
+    }
+    b8_means_transform(means, u->side, 0);
+    for (int i = 0; i < u->side * u->side; ++i) {
+        values[i] = b8_clamp16(means[i]);
+    }
+    before += b8_level_base(u->plane, 0, 0);
+    s->root = before[0];
+    s->target = means[0];
+    any |= !r->likely && 2 * b8_magnitude(s->target - s->root) > b8_scale(1, u->step);
+    any |= b8_prepare_refined_block(r, s, 16, means_model, r->slots[means_model], before, values,
+                                    e->offsets[means_model], reach);
+    for (int y = 0; y < u->blocks_y; ++y) {
+        for (int x = 0; x < u->blocks_x; ++x) {
+            any |= b8_prepare_refined_block(r, s, 4 * y + x, u->model, r->slots[u->model], before + 256 * x + 8 * y,
+                                            b8_column_of(e, u->plane, x) + 8 * y + lane, e->offsets[u->model], reach);
+        }
+    }
+    return any;
+}
+
+static void b8_refine_plane(b8_encoder *e, b8_refinement *r, uint32_t unit, const b8_place *p, b8_refined_plane *s)
+{
+    b8_contexts *c = &e->contexts;
+    b8_unit *u = &s->unit;
+    const int means_model = u->model + B8_LUMA_MEANS;
+    const b8_set *set = &c->tables->refinements[u->step->set];
+    int16_t *levels = r->now + (size_t)unit * B8_UNIT_SAMPLES + b8_level_base(u->plane, 0, 0);
+    b8_surroundings around;
+    b8_list list, near[2];
+    b8_refined_block b;
+    int32_t root = s->root;
+    b.step = u->step;
+    b.set = set;
+    b.chroma = u->plane > 0;
+    b.model = means_model;
+    b.was = &s->known[16];
+    b.values = s->values[16];
+    b.candidates = s->candidates[16];
+    if (!r->likely) {
+        uint16_t *queue = b8_queue_room(e);
+        b8_put(&queue, set->changes[b8_change_of(means_model, 0)], s->target < root);
+        e->queued = queue;
+        root = b8_refined_root(root, s->target < root, u->step);
+        b8_add_worth(r, b.chroma, s->target, s->root, root);
+    }
+    b8_refined_root_surroundings(r, c, unit, u, p, root, near, &around);
+    b8_refine_block(e, r, &b, &around);
+    b8_keep_levels(&list, levels, r->slots[means_model], means_model, b.now, b.was->known | b.found, b.visited);
+    levels[0] = (int16_t)root;
+    b8_keep_refined_means(r, c, unit, u, p, levels, root);
+    u->lines->means[p->x] = list;
+    u->lines->left_means = list;
+    b.model = u->model;
+    for (int y = 0; y < u->blocks_y; ++y) {
+        for (int x = 0; x < u->blocks_x; ++x) {
+            const int at = 4 * y + x;
+            b.was = &s->known[at];
+            b.values = s->values[at];
+            b.candidates = s->candidates[at];
+            b8_refined_surroundings(r, c, unit, u, p, x, y, near, &around);
+            b8_refine_block(e, r, &b, &around);
+            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, b.now,
+                           b.was->known | b.found, b.visited);
+            b8_remember_block(u, p, x, y, &list);
+        }
+    }
+}
+
+static void b8_refine_unit(b8_encoder *e, b8_refinement *r, uint32_t unit, uint64_t reach)
+{
+    b8_contexts *c = &e->contexts;
+    const b8_place p = b8_place_of(c, unit);
+    const int16_t *before = r->before + (size_t)unit * B8_UNIT_SAMPLES;
+    const int planes = c->bands == 1 ? 1 : 3;
+    b8_refined_plane parts[3];
+    uint64_t any = 0;
+    for (int plane = 0; plane < planes; ++plane) {
+        parts[plane].unit = b8_unit_of(c, &p, plane);
+        any |= b8_prepare_refinement(e, r, before, reach, &parts[plane]);
+    }
+    any = reach == 0 ? 0 : any;
+    b8_put(&e->queued, c->tables->refinements[r->steps[0].set].skip[b8_skip_context(c, &p)], any == 0);
+    b8_remember_skip(c, &p, any == 0);
+    for (int plane = 0; plane < planes; ++plane) {
+        if (any == 0) {
+            b8_skip_refinement(r, c, unit, &parts[plane].unit, &p);
+        } else {
+            b8_refine_plane(e, r, unit, &p, &parts[plane]);
+        }
+    }
+}
+
+/* Codes the next unit into the open packet, or into a new one where it does not fit. Of one that fits into no packet,
+ * fewer coefficients are sent, and at last none: later layers may send them. */
+static int b8_refine_next(b8_encoder *e, b8_refinement *r, b8_sink *sink, int64_t *worth)
+{
+    uint64_t reach = UINT64_MAX;
+    int status = e->unit == e->slice_end && e->open ? B8_ERROR_ARGUMENT : B8_OK;
+    while (status == B8_OK) {
+        if (!e->open) {
+            b8_open_packet(e, e->options.step);
+            memcpy(e->contexts.steps, r->steps, sizeof r->steps);
+            r->worth = 0;
+        }
+        const b8_range_encoder before = e->range;
+        const int64_t worth_before = r->worth;
+        b8_refine_unit(e, r, e->unit, reach);
+        b8_flush_queue(e);
+        if (b8_range_size(&e->range) <= e->room || reach == 0) {
+            ++e->unit;
+            return B8_OK;
+        }
+        if (e->unit > e->contexts.first) {
+            e->range = before;
+            worth[sink->count] = worth_before;
+            status = b8_close_packet(e, sink);
+        } else {
+            reach = reach == UINT64_MAX ? 0xffff : 0;
+            e->open = 0;
+        }
+    }
+    return status;
+}
+
+/* Codes the units of a slice, whose coefficients are in a store. */
+static int b8_refine_units(b8_encoder *e, b8_refinement *r, const int16_t *store, b8_sink *sink, int64_t *worth)
+{
+    const uint32_t units = (e->end - e->begin) * e->contexts.units_x;
+    int status = B8_OK;
+    for (uint32_t i = 0; i < units && status == B8_OK; ++i) {
+        if (sink->count + 1 >= sink->packet_capacity) {
+            return B8_ERROR_SPACE;
+        }
+        e->source = store + (size_t)i * B8_UNIT_SAMPLES;
+        status = b8_refine_next(e, r, sink, worth);
+    }
+    if (status == B8_OK && e->open) {
+        worth[sink->count] = r->worth;
+        status = b8_close_packet(e, sink);
+    }
+    return status;
+}

@@ -1,0 +1,1 @@
+"""block8, the flagship: an encoder for flight computers, a stream for lossy downlinks."""

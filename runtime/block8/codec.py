@@ -1,0 +1,337 @@
+"""block8 as a codec: trained tables and the C core, as `encode` and `decode`."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry, Tables
+from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
+from farlook.runtime.block8.decode import check_plausible, decode_tiles, synthesise
+from farlook.runtime.block8.job import Job, step_of
+from farlook.runtime.block8.progressive import decode_layers
+from farlook.runtime.block8.rate import code_within
+from farlook.runtime.block8.rate_layers import code_layers, code_layers_within
+from farlook.runtime.block8.roi import finer_map
+from farlook.runtime.block8.stream import DIGEST_BYTES, LAYOUTS, PREAMBLE, Header, read_stream, salvage
+from farlook.runtime.block8.stream_encoder import StreamEncoder
+from farlook.runtime.block8.threads import thread_count
+from farlook.runtime.codec import DEFAULT_QUALITY, Codec
+from farlook.runtime.errors import BundleError, ImageError, UnknownCodecError, UsageError
+from farlook.runtime.images import check_image
+from farlook.runtime.rate import target_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from farlook.kernels.block8 import Packet
+    from farlook.runtime.bundle import Bundle
+
+DEFAULT_MTU = 1024
+
+_BACKENDS = ("auto", "native")
+_DEPTHS = range(9, 17)
+
+
+class Block8Codec(Codec):
+    """The flagship: integer from pixels to bytes and back, by the C core.
+
+    Args:
+        bundle: What was trained.
+        backend: "native", or "auto", which is the same.
+        threads: How many to work with where a call does not say; 0 takes all cores.
+        variant: The C core's vector width, see `farlook.kernels.block8.Core`; all give the same bytes.
+    """
+
+    options = ("mtu", "layout", "roi", "depth", "threads")
+    deep = True
+
+    def __init__(
+        self, bundle: Bundle, backend: str = "auto", threads: int = 0, variant: str = "auto"
+    ) -> None:
+        if bundle.codec != "block8":
+            raise UnknownCodecError(
+                f"{bundle.path} is of the codec {bundle.codec!r}, unknown to this farlook"
+            )
+        if backend not in _BACKENDS:
+            raise UsageError(
+                f"there is no backend {backend!r} for block8: choose one of: {', '.join(_BACKENDS)}"
+            )
+        self.bundle = bundle
+        self.backend = "native"
+        self._threads = thread_count(threads)
+        self._digest = bundle.digest[:DIGEST_BYTES]
+        self._core = Core(Tables.unpack(bundle.tables()), variant)
+
+    def encode(
+        self,
+        image: NDArray[Any],
+        *,
+        quality: float | None = None,
+        bpp: float | None = None,
+        budget: int | None = None,
+        mtu: int = DEFAULT_MTU,
+        layout: str = "tiles",
+        roi: Sequence[Sequence[float]] = (),
+        depth: int | None = None,
+        threads: int = 0,
+    ) -> bytes:
+        """Compress a picture.
+
+        Args:
+            image: Grey, [height, width], or RGB, [height, width, 3], sides of 1 to 16384; uint8 or uint16.
+            quality: 1 (smallest) to 100 (best), fractions allowed; 50 if nothing is given.
+            bpp: Target in bits a pixel, never exceeded.
+            budget: Target in bytes, never exceeded.
+            mtu: Most bytes of a packet, 64 to 16384.
+            layout: "tiles", where every packet decodes alone, or "progressive", where a stream that is cut
+                anywhere shows the whole picture.
+            roi: Regions (x, y, width, height[, weight]) in pixels that get more of the bytes; a weight of 4,
+                the default, brings their error down to about a quarter. Layout "tiles" only.
+            depth: Bits of a sample that count, 9 to 16, of a uint16 picture; 16 if not given.
+            threads: 0 takes as many as the codec was opened with; the bytes do not depend on it.
+
+        Returns:
+            The stream, headers and checksums included.
+
+        Raises:
+            ImageError: The array is not a picture that can be coded, or has samples of more than `depth` bits.
+            UsageError: More than one target is given, or an option lies outside its range.
+            TargetError: Even the coarsest steps take more than `bpp` or `budget` allow.
+        """
+        job = self._job(image, mtu=mtu, roi=roi, depth=depth, threads=threads)
+        return b"".join(_pieces(job, quality, bpp, budget, layout))
+
+    def encode_into(
+        self,
+        image: NDArray[Any],
+        buffer: Any,  # whatever offers a buffer
+        *,
+        quality: float | None = None,
+        bpp: float | None = None,
+        budget: int | None = None,
+        **options: Any,
+    ) -> int:
+        """Compress a picture into memory of the caller's, slice by slice.
+
+        Args:
+            image: As for `encode`.
+            buffer: A bytearray, a writable memoryview or a contiguous array, from whose front on is written.
+            quality: As for `encode`.
+            bpp: As for `encode`.
+            budget: As for `encode`.
+            options: The other options of `encode`.
+
+        Returns:
+            Bytes of the stream.
+
+        Raises:
+            UsageError: The buffer is read-only, or too small: the text says how many bytes are needed. What it
+                held is lost all the same. Or see `encode`.
+            ImageError: See `encode`.
+            TargetError: See `encode`.
+        """
+        view = _writable(buffer)
+        self.check_options(options)
+        layout = options.pop("layout", "tiles")
+        used = 0
+        for piece in _pieces(self._job(image, **options), quality, bpp, budget, layout):
+            if used + len(piece) <= len(view):
+                view[used : used + len(piece)] = piece
+            used += len(piece)
+        if used > len(view):
+            raise UsageError(f"the buffer has {len(view)} bytes, but the stream takes {used}")
+        return used
+
+    def stream_encoder(
+        self,
+        width: int,
+        height: int,
+        *,
+        bands: int = 1,
+        depth: int = 8,
+        quality: float = DEFAULT_QUALITY,
+        mtu: int = DEFAULT_MTU,
+    ) -> StreamEncoder:
+        """An encoder that takes a picture row by row and holds some rows of it only.
+
+        Args:
+            width: Pixels, 1 to 16384.
+            height: Pixels, 1 to 16384.
+            bands: 1 for grey, 3 for RGB.
+            depth: Bits of a sample, 8 to 16.
+            quality: 1 to 100, fractions allowed.
+            mtu: Most bytes of a packet.
+
+        Raises:
+            UsageError: A number lies outside its range.
+        """
+        sides_fit = all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in (width, height))
+        if not sides_fit or bands not in (1, 3) or depth not in range(8, 17):
+            raise UsageError(
+                f"a picture has sides of 1 to {MAX_SIDE}, 1 or 3 bands and 8 to 16 bits, "
+                f"not {width}x{height}, {bands} and {depth}"
+            )
+        target_bytes(width * height, quality, None, None, whole=False)
+        geometry = Geometry(width, height, bands, depth)
+        settings = self._core.settings(
+            geometry, step=step_of(quality), mtu=check_mtu(mtu), digest=self._digest
+        )
+        return StreamEncoder(self._core, geometry, settings)
+
+    def decode(self, data: bytes, *, threads: int = 0) -> NDArray[Any]:
+        """Rebuild a picture from its whole stream; one of the layout "progressive" may be cut anywhere.
+
+        Args:
+            data: The stream.
+            threads: 0 takes as many as the codec was opened with.
+
+        Returns:
+            uint8, or uint16 if it was made of more than 8 bits: [height, width] or [height, width, 3].
+
+        Raises:
+            StreamError: The stream is damaged, cut short, or no farlook stream.
+            BundleError: The stream was made with another bundle than this codec's.
+        """
+        self.check_codec(data)
+        header, packets = read_stream(data)
+        self._check_digest(header)
+        threads = self._thread_count(threads)
+        coefficients = self._decoded(header, packets, threads)
+        if header.layout == "progressive":  # a cut may leave units out
+            conceal(coefficients)
+        return synthesise(self._core, header, coefficients, threads)
+
+    def decode_lossy(self, pieces: bytes | Sequence[bytes], *, threads: int = 0) -> LossyPicture:
+        """Rebuild a picture from what is left of its stream.
+
+        Args:
+            pieces: Packets, in any order, some of them missing, there twice or damaged; or one stream with gaps.
+            threads: 0 takes as many as the codec was opened with.
+
+        Returns:
+            The picture, lost units filled in from their neighbours, and which blocks those are.
+
+        Raises:
+            StreamError: No packet that repeats the stream's header is whole.
+            BundleError: The stream was made with another bundle than this codec's.
+        """
+        header, packets = salvage([pieces] if isinstance(pieces, (bytes, bytearray)) else pieces)
+        self._check_digest(header)
+        threads = self._thread_count(threads)
+        if header.layout == "progressive":
+            coefficients = self._decoded(header, packets, threads)
+        else:
+            coefficients = Coefficients(header.geometry)
+            decode_each(self._core, header, packets, coefficients)
+        lost = int(np.count_nonzero(coefficients.known == 0))
+        concealed = conceal(coefficients)
+        image = synthesise(self._core, header, coefficients, threads)
+        return LossyPicture(image, concealed, header.geometry.units, lost, len(packets))
+
+    def _job(
+        self,
+        image: NDArray[Any],
+        *,
+        mtu: int = DEFAULT_MTU,
+        roi: Sequence[Sequence[float]] = (),
+        depth: int | None = None,
+        threads: int = 0,
+    ) -> Job:
+        image = check_image(image, deep=True)
+        geometry = Geometry(
+            image.shape[1], image.shape[0], 1 if image.ndim == 2 else 3, check_depth(image.dtype, depth)
+        )
+        if geometry.depth < 16 and image.dtype == np.uint16 and int(image.max()) >> geometry.depth:
+            raise ImageError(
+                f"the picture has samples up to {image.max()}, but {geometry.depth} bits end at "
+                f"{(1 << geometry.depth) - 1}: give a higher depth"
+            )
+        return Job(
+            self._core,
+            image,
+            geometry,
+            check_mtu(mtu),
+            self._digest,
+            finer_map(geometry, roi),
+            self._thread_count(threads),
+        )
+
+    def _decoded(self, header: Header, packets: Sequence[Packet], threads: int) -> Coefficients:
+        if header.layout == "progressive":
+            return decode_layers(self._core, header, packets)
+        check_plausible(header, packets)
+        return decode_tiles(self._core, header, packets, threads)
+
+    def _check_digest(self, header: Header) -> None:
+        if header.digest != self._digest:
+            raise BundleError(
+                f"the stream was made with a block8 bundle of digest {header.digest.hex()}, but "
+                f"{self.bundle.path} is {self._digest.hex()}: decode it with the bundle it was made with"
+            )
+
+    def _thread_count(self, threads: int) -> int:
+        return thread_count(threads) if threads else self._threads
+
+
+def _pieces(
+    job: Job, quality: float | None, bpp: float | None, budget: int | None, layout: str
+) -> Iterable[bytes]:
+    """The stream's bytes, piece by piece."""
+    limit = target_bytes(job.geometry.width * job.geometry.height, quality, bpp, budget, whole=False)
+    room = None if limit is None else limit - len(PREAMBLE)
+    step = step_of(DEFAULT_QUALITY if quality is None else quality)
+    if layout == "tiles":
+        return chain([PREAMBLE], job.code(step) if room is None else code_within(job, room))
+    if layout not in LAYOUTS:
+        raise UsageError(f"there is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}")
+    if job.finer is not None:
+        raise UsageError("regions of interest need the layout tiles")
+    return chain([PREAMBLE], code_layers(job, step) if room is None else code_layers_within(job, room))
+
+
+def _writable(buffer: Any) -> memoryview:
+    """The bytes of a buffer that may be written.
+
+    Raises:
+        UsageError: There are none.
+    """
+    try:
+        view = memoryview(buffer).cast("B")
+    except TypeError as error:
+        raise UsageError(f"cannot write a stream into {type(buffer).__name__}: {error}") from error
+    if view.readonly:
+        raise UsageError(f"the {type(buffer).__name__} is read-only: give a bytearray or a writable array")
+    return view
+
+
+def check_mtu(mtu: int) -> int:
+    """Refuse a packet size that is out of range.
+
+    Raises:
+        UsageError: It is.
+    """
+    if not isinstance(mtu, (int, np.integer)) or not MIN_MTU <= mtu <= MAX_MTU:
+        raise UsageError(f"mtu must be a whole number of bytes from {MIN_MTU} to {MAX_MTU}, not {mtu}")
+    return int(mtu)
+
+
+def check_depth(dtype: np.dtype[Any], depth: int | None) -> int:
+    """The bits of a sample that are coded.
+
+    Raises:
+        UsageError: `depth` does not fit the type of the samples.
+    """
+    if dtype == np.uint8:
+        if depth not in (None, 8):
+            raise UsageError(f"depth {depth} is for uint16 samples; this picture has 8-bit ones")
+        return 8
+    if depth is None:
+        return 16
+    if depth not in _DEPTHS:
+        raise UsageError(f"the depth of uint16 samples is a whole number from 9 to 16, not {depth}")
+    return int(depth)

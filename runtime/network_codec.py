@@ -1,0 +1,98 @@
+"""Codecs of two networks: a bundle's graphs on a backend, and the entropy coder, as `encode` and `decode`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from farlook.runtime.backends import open_backend
+from farlook.runtime.codec import DEFAULT_QUALITY, Codec
+from farlook.runtime.colour import from_planes, to_planes
+from farlook.runtime.errors import BundleError, CorruptStreamError, UnknownCodecError
+from farlook.runtime.images import check_image
+from farlook.runtime.layouts import open_layout
+from farlook.runtime.rate import finest_within, target_bytes
+from farlook.runtime.stream import CODECS, DIGEST_BYTES, Header, read_stream, stream_size, write_stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from farlook.runtime.bundle import Bundle
+
+
+class NetworkCodec(Codec):
+    """A codec whose analysis and synthesis are networks.
+
+    Args:
+        bundle: What was trained.
+        backend: "ort" (ONNX Runtime), or "auto" for the best that works here.
+        threads: Threads of one network run; 0 takes all cores.
+    """
+
+    def __init__(self, bundle: Bundle, backend: str = "auto", threads: int = 0) -> None:
+        if bundle.codec not in CODECS.values():
+            raise UnknownCodecError(
+                f"{bundle.path} is of the codec {bundle.codec!r}, unknown to this farlook"
+            )
+        self.bundle = bundle
+        self._layout = open_layout(bundle)
+        self.backend, load = open_backend(backend)
+        self._analysis = load(bundle.graph("analysis"), "analysis", threads)
+        self._synthesis = load(bundle.graph("synthesis"), "synthesis", threads)
+
+    def encode(
+        self,
+        image: NDArray[Any],
+        *,
+        quality: float | None = None,
+        bpp: float | None = None,
+        budget: int | None = None,
+    ) -> bytes:
+        """Compress a picture of 8-bit samples; see `Codec.encode`. `quality` is a whole number."""
+        image = check_image(image)
+        pixels = image.shape[0] * image.shape[1]
+        limit = target_bytes(pixels, quality, bpp, budget, whole=True)
+        latents = self._layout.analyse(self._analysis, to_planes(image))
+
+        def size_at(candidate: int) -> int:
+            header = self._header(image, candidate)
+            return stream_size(
+                header, self._layout.sizes(self._layout.quantise(latents, candidate), header.tiles)
+            )
+
+        if limit is not None:
+            quality = finest_within(limit, size_at)
+        chosen = DEFAULT_QUALITY if quality is None else int(quality)
+        header = self._header(image, chosen)
+        symbols = self._layout.quantise(latents, chosen)
+        return write_stream(header, self._layout.pack(symbols, header.tiles))
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        """Rebuild a picture from its stream; see `Codec.decode`."""
+        self.check_codec(data)
+        header, payloads = read_stream(data)
+        if header.digest != self.bundle.digest[:DIGEST_BYTES]:
+            raise BundleError(
+                f"the stream was made with a {header.codec} bundle of digest {header.digest.hex()}, but "
+                f"{self.bundle.path} is {self.bundle.codec} {self.bundle.digest[:DIGEST_BYTES].hex()}: "
+                "decode it with the bundle it was made with"
+            )
+        # Larger tiles than the bundle's would make a small stream take gigabytes.
+        if header.bit_depth != 8 or header.tile_log2 != int(self.bundle.coding["tile_log2"]):
+            raise CorruptStreamError("the stream's header contradicts the bundle that it names")
+        symbols = self._layout.unpack(payloads, header.tiles, header.bands)
+        planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
+        return np.ascontiguousarray(from_planes(planes))
+
+    def _header(self, image: NDArray[np.uint8], quality: int) -> Header:
+        return Header(
+            codec=self.bundle.codec,
+            digest=self.bundle.digest[:DIGEST_BYTES],
+            width=image.shape[1],
+            height=image.shape[0],
+            bands=1 if image.ndim == 2 else 3,
+            bit_depth=8,
+            quality=quality,
+            tile_log2=int(self.bundle.coding["tile_log2"]),
+        )
