@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry, Tables
 from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
-from farlook.runtime.block8.decode import check_plausible, decode_tiles, synthesise
+from farlook.runtime.block8.decode import check_plausible, decode_tiles, groups_of, synthesise
 from farlook.runtime.block8.job import Job, step_of
 from farlook.runtime.block8.progressive import decode_layers
 from farlook.runtime.block8.rate import code_within
@@ -17,7 +18,7 @@ from farlook.runtime.block8.rate_layers import code_layers, code_layers_within
 from farlook.runtime.block8.roi import finer_map
 from farlook.runtime.block8.stream import DIGEST_BYTES, LAYOUTS, PREAMBLE, Header, read_stream, salvage
 from farlook.runtime.block8.stream_encoder import StreamEncoder
-from farlook.runtime.block8.threads import thread_count
+from farlook.runtime.block8.threads import in_order, thread_count
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import BundleError, ImageError, UnknownCodecError, UsageError
 from farlook.runtime.images import check_image
@@ -227,7 +228,10 @@ class Block8Codec(Codec):
             coefficients = self._decoded(header, packets, threads)
         else:
             coefficients = Coefficients(header.geometry)
-            decode_each(self._core, header, packets, coefficients)
+            groups = groups_of(packets, 4 * threads)
+            work = partial(decode_each, self._core, header, coefficients=coefficients)
+            for _ in in_order(work, groups, threads):
+                pass
         lost = int(np.count_nonzero(coefficients.known == 0))
         concealed = conceal(coefficients)
         image = synthesise(self._core, header, coefficients, threads)

@@ -42,7 +42,7 @@ def decode_tiles(core: Core, header: Header, packets: Sequence[Packet], threads:
     def work(group: Sequence[Packet]) -> None:
         core.decode(header.geometry, group, coefficients, has_finer=header.has_finer)
 
-    for _ in in_order(work, _groups(packets, 4 * threads), threads):
+    for _ in in_order(work, groups_of(packets, 4 * threads), threads):
         pass
     return coefficients
 
@@ -65,6 +65,7 @@ def synthesise(core: Core, header: Header, coefficients: Coefficients, threads: 
     return image
 
 
-def _groups(packets: Sequence[Packet], count: int) -> list[Sequence[Packet]]:
+def groups_of(packets: Sequence[Packet], count: int) -> list[Sequence[Packet]]:
+    """At most `count` runs of packets, to be decoded in parallel."""
     size = max(-(-len(packets) // count), 1)
     return [packets[at : at + size] for at in range(0, len(packets), size)]

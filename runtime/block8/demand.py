@@ -31,7 +31,7 @@ _BITS = {
 }
 """Bits for each of luma's coefficients that is not zero, chroma's bits included, at these steps, by bands.
 
-Means over the photographs of `farlook train`'s data.
+Means over twelve photographs: where a search begins, no more.
 """
 
 _UNIT = 2
@@ -55,8 +55,8 @@ class Demand:
 
     def __init__(self, geometry: Geometry, stores: Sequence[NDArray[np.int16]]) -> None:
         whole = geometry.blocks(0)[1] // 4  # a store's blocks beyond the picture's edge hold anything
-        parts = [_levels(store, geometry.units_x, whole) for store in stores]
-        self._levels = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        store = stores[0] if len(stores) == 1 else np.concatenate(stores)
+        self._levels = _levels(store, geometry.units_x, whole)
         self._empty = _UNIT * whole * len(self._levels)
         self._bits = _BITS[geometry.bands]
 

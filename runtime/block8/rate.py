@@ -34,6 +34,9 @@ _SAMPLE_TRIALS, _SAMPLE_NEAR = 3, 60
 _GUESSES = 6
 """After so many guesses plain bisection ends the search."""
 
+_FILLS = 3
+"""Trials to fill the gap between two neighbouring steps."""
+
 
 def code_within(job: Job, budget: int) -> list[bytes]:
     """Code a picture with the finest step that fits.
@@ -91,16 +94,18 @@ class _Search:
 
     def _between(self, best: list[bytes], size: int, finer_size: int, step: int) -> list[bytes]:
         """Fill a gap between two neighbouring steps: the first units get the finer one."""
-        job, share = self._job, 0.0
+        job, share, span = self._job, 0.0, finer_size - size
         coarse = np.zeros(job.geometry.units, np.uint8) if job.finer is None else job.finer
-        for _ in range(2):
-            share += (AIM * self._budget - size) / (finer_size - size)
+        for _ in range(_FILLS):
+            share = min(max(share + (AIM * self._budget - size) / span, 0), 1)
             finer, first = coarse.copy(), slice(round(share * len(coarse)))
             finer[first] += coarse[first] < np.iinfo(np.uint8).max
             pieces = self._trial(replace(job, finer=finer), step)
             size = sum(map(len, pieces))
             if size <= self._budget:
-                return max(best, pieces, key=lambda trial: sum(map(len, trial)))
+                best = max(best, pieces, key=lambda trial: sum(map(len, trial)))
+                if size >= ENOUGH * self._budget:
+                    break
         return best
 
     def _trial(self, job: Job, step: int) -> list[bytes]:

@@ -147,7 +147,9 @@ def read_stream(stream: bytes) -> tuple[Header, list[Packet]]:
     framed[0] = framed[0][len(PREAMBLE) :]
     packets = [read_packet(packet, header.raw) for packet in framed]
     if not all(_fits(header, packet) for packet in packets):
-        raise CorruptStreamError("a packet holds units beyond the picture, or has a step that no encoder writes")
+        raise CorruptStreamError(
+            "a packet holds units beyond the picture, or has a step that no encoder writes"
+        )
     if header.layout == "tiles":
         _check_complete(header, packets)
     return header, packets

@@ -7,7 +7,7 @@
 
 #define SINK_PACKETS 4096
 #define SINK_BYTES (1u << 20)
-#define MAX_LAYERS 16
+#define MAX_LAYERS 24
 
 typedef struct {
     b8_geometry geometry;
@@ -21,7 +21,7 @@ static b8_options options_of(const job *j, uint32_t layer)
     static const uint8_t digest[2] = {0x12, 0x34};
     b8_options o;
     memset(&o, 0, sizeof o);
-    o.step = j->last_step + 64 * (j->count - 1 - layer);
+    o.step = b8_layer_step(j->last_step, layer);
     o.chroma_finer = tables_chroma_finer() < j->last_step ? tables_chroma_finer() : j->last_step;
     o.mtu = j->mtu;
     o.layer = layer;

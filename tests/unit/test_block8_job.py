@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -16,7 +17,7 @@ def test_quality_maps_linearly_to_steps():
     assert (step_of(1), step_of(100)) == (681, 64)
     steps = [step_of(quality) for quality in range(1, 101)]
     assert steps == sorted(steps, reverse=True)
-    assert {before - after for before, after in zip(steps, steps[1:], strict=False)} == {6, 7}
+    assert {before - after for before, after in pairwise(steps)} == {6, 7}
     assert step_of(50.5) == round((681 + 64) / 2)
 
 

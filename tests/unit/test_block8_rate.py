@@ -11,7 +11,7 @@ from farlook.runtime.block8.job import quality_of
 from farlook.runtime.block8.stream import first_header
 from farlook.runtime.errors import TargetError
 
-FLOOR = 0.965
+FLOOR = 0.97
 """Where a few hundred bytes are asked for, one step may change more than 3 % of them."""
 
 
@@ -67,8 +67,8 @@ def test_large_pictures_with_little_in_one_half(block8, uneven, budget):
 @pytest.mark.parametrize("size", [(64, 64), (1536, 1536)], ids=["small", "large"])
 def test_a_budget_below_every_size_says_what_would_fit(block8, large, size):
     image = large[: size[0], : size[1]]
-    with pytest.raises(TargetError, match="bytes at least, more than the 30 asked for") as caught:
-        block8.encode(image, budget=30)
+    with pytest.raises(TargetError, match="bytes at least, more than the 20 asked for") as caught:
+        block8.encode(image, budget=20)
     least = int(str(caught.value).split(" bytes")[0].split()[-1])
     assert len(block8.encode(image, budget=least)) <= least
     with pytest.raises(TargetError):

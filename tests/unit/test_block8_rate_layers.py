@@ -82,7 +82,7 @@ def test_a_budget_without_room_for_a_packet_says_what_would_fit(layered, kodim):
 
 def test_lost_packets_of_layers_are_made_up_for(layered, kodim, stream):
     packets = split_packets(stream)
-    picture = layered.decode_lossy([packet for number, packet in enumerate(packets) if number % 9])
+    picture = layered.decode_lossy([packet for number, packet in enumerate(packets) if number % 9 != 4])
     assert psnr(picture.image, kodim) > 16
 
 

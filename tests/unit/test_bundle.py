@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from farlook.export.bundle import write_tables_bundle
 from farlook.runtime.bundle import SCHEMA, Bundle, coding_digest, find_bundle, shipped_bundles
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import BundleError, UnknownCodecError
@@ -313,3 +314,59 @@ def test_an_endless_number_is_no_tile_size(make_bundle):
 
     with pytest.raises(BundleError):
         Bundle.open(make_bundle(change))
+
+
+@pytest.fixture
+def block8_members():
+    """The members of block8's bundle: name to bytes."""
+    with zipfile.ZipFile(shipped_bundles()["block8"]) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_bundle_of_tables_has_neither_graphs_nor_entropy_tables(pack, block8_members):
+    bundle = Bundle.open(pack(block8_members))
+    assert (bundle.codec, bundle.layout) == ("block8", "block8")
+    assert bundle.tables() == block8_members["tables.bin"]
+    assert bundle.graphs == {}
+    with pytest.raises(BundleError, match="no fp32 analysis graph; it holds: none"):
+        bundle.graph("analysis")
+    with pytest.raises(BundleError, match=r"has no entropy\.json"):
+        bundle.entropy()
+
+
+def test_a_bundle_of_networks_has_no_tables(shipped):
+    with pytest.raises(BundleError, match=r"bundle of networks: it has no tables\.bin"):
+        Bundle.open(shipped).tables()
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"B8T2 and more"], ids=["missing", "empty", "others"])
+def test_damaged_tables_are_refused(pack, block8_members, damage):
+    changed = {
+        name: data for name, data in (block8_members | {"tables.bin": damage}).items() if data is not None
+    }
+    bundle = Bundle.open(pack(changed))
+    with pytest.raises(BundleError, match=r"tables\.bin"):
+        bundle.tables()
+
+
+def test_a_manifest_of_tables_without_their_digest_is_refused(pack, block8_members):
+    manifest = json.loads(block8_members["bundle.json"])
+    del manifest["coding"]["tables_sha256"]
+    manifest["coding_digest"] = coding_digest(manifest["coding"]).hex()
+    with pytest.raises(BundleError, match="lacks a field"):
+        Bundle.open(pack(block8_members | {"bundle.json": json.dumps(manifest).encode()}))
+
+
+def test_a_bundle_of_tables_is_written_as_it_is_read(tmp_path):
+    arguments = {
+        "coding": {"codec": "block8", "layout": "block8"},
+        "tables": b"tables",
+        "training": {"seed": 1},
+    }
+    manifest = write_tables_bundle(tmp_path / "a.bundle", **arguments)
+    bundle = Bundle.open(tmp_path / "a.bundle")
+    assert bundle.manifest == manifest
+    assert bundle.tables() == b"tables"
+    assert manifest["training"] == {"seed": 1}
+    write_tables_bundle(tmp_path / "b.bundle", **arguments)
+    assert (tmp_path / "a.bundle").read_bytes() == (tmp_path / "b.bundle").read_bytes()

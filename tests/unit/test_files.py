@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from farlook.runtime.errors import OutputError, StreamError
-from farlook.runtime.files import atomic_write, read_stream_file, write_bytes
+from farlook.runtime.files import atomic_write, read_pieces, read_stream_file, write_bytes, write_packets
 from farlook.runtime.stream import MAGIC
 
 
@@ -219,3 +219,36 @@ def test_what_cannot_be_read_is_a_stream_error(tmp_path, path, reason):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(StreamError, match=f"(?i:{reason})"):
         read_stream_file(tmp_path / path)
+
+
+def test_packets_become_files_in_their_order(tmp_path):
+    write_packets(tmp_path / "new", [b"one", b"two"])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {
+        "000000.packet": b"one",
+        "000001.packet": b"two",
+    }
+    assert read_pieces(tmp_path / "new") == [b"one", b"two"]
+    with pytest.raises(OutputError, match="new is not empty"):
+        write_packets(tmp_path / "new", [b"three"])
+    with pytest.raises(OutputError, match="No such file"):
+        write_packets(tmp_path / "missing" / "folder", [b"three"])
+
+
+def test_pieces_are_a_file_or_all_files_of_a_folder(tmp_path):
+    (tmp_path / "b").write_bytes(b"second")
+    (tmp_path / "a").write_bytes(b"first")
+    (tmp_path / ".hidden").write_bytes(b"not mine")
+    (tmp_path / "folder").mkdir()
+    assert read_pieces(tmp_path) == [b"first", b"second"]
+    assert read_pieces(tmp_path / "b") == [b"second"]
+    for nothing in (tmp_path / "folder", tmp_path / "missing", "a\0b"):
+        with pytest.raises(StreamError):
+            read_pieces(nothing)
+
+
+def test_pieces_have_a_limit_in_all(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_bytes(bytes(40))
+    assert len(read_pieces(tmp_path, limit=120)) == 3
+    with pytest.raises(StreamError, match="more than 119 bytes"):
+        read_pieces(tmp_path, limit=119)

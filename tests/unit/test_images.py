@@ -172,6 +172,66 @@ def test_16_bit_grey_is_refused(saved, name):
         read_image(saved(image, name))
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_16_bit_grey_is_read_where_it_is_asked_for(saved, name):
+    samples = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    again = read_image(saved(Image.fromarray(samples), name), deep=True)
+    assert again.dtype == np.uint16
+    np.testing.assert_array_equal(again, samples)
+
+
+def test_a_big_endian_tiff_of_16_bits_is_read(written):
+    entries = [(256, 3, 2), (257, 3, 1), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (279, 4, 4)]
+    directory = struct.pack(">H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack(
+            ">HHIHH" if kind == 3 else ">HHII", tag, kind, 1, value, *([0] if kind == 3 else [])
+        )
+    data = b"MM\0*" + struct.pack(">I", 12) + struct.pack(">HH", 258, 65535) + directory + bytes(4)
+    assert read_image(written(data, "a.tif"), deep=True).tolist() == [[258, 65535]]
+
+
+def test_8_bits_stay_8_bits_where_16_are_asked_for(tmp_path, crop):
+    write_image(tmp_path / "a.png", crop)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", deep=True), crop)
+
+
+def test_16_bit_colours_cannot_be_read_and_say_what_to_do(written):
+    row = bytes(range(8)) * 3
+    for data in (png(4, 2, 16, 2, [row, row]), tiff_of_16_bit_rgb(4, 2)):
+        with pytest.raises(
+            ImageError, match="colours of 16 bits, which pillow cannot read: give the samples to"
+        ):
+            read_image(written(data), deep=True)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
+def test_16_bit_grey_survives(tmp_path, grey, name):
+    image = grey[:33, :50].astype(np.uint16) * 257
+    write_image(tmp_path / name, image)
+    np.testing.assert_array_equal(read_image(tmp_path / name, deep=True), image)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.bmp"])
+def test_formats_of_8_bits_refuse_16(tmp_path, name):
+    with pytest.raises(OutputError, match="grey samples of 16 bits; only PNG and TIFF"):
+        write_image(tmp_path / name, np.zeros((4, 4), np.uint16))
+    with pytest.raises(OutputError, match="RGB samples of 16 bits"):
+        write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint16))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_deep_pictures_pass_the_check_only_where_they_may(grey):
+    deep = grey.astype(np.uint16)
+    np.testing.assert_array_equal(check_image(deep, deep=True), deep)
+    swapped = check_image(deep.astype(">u2"), deep=True)
+    assert swapped.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(swapped, deep)
+    for wrong in (np.int16, np.uint32, np.float32):
+        with pytest.raises(ImageError, match="9- to 16-bit ones"):
+            check_image(grey.astype(wrong), deep=True)
+
+
 @pytest.mark.parametrize("colour", [0, 2], ids=["grey", "rgb"])
 def test_a_16_bit_png_is_refused(written, colour):
     row = bytes(range(8)) * (3 if colour == 2 else 1)

@@ -39,6 +39,20 @@ def test_a_real_stream_is_described(codec, kodim):
     assert told.bpp <= 0.2
 
 
+def test_a_stream_of_block8_is_described(block8, kodim):
+    stream = block8.encode(kodim, quality=40, mtu=300)
+    told = farlook.info(stream)
+    assert (told.codec, told.width, told.height, told.bands, told.bit_depth) == ("block8", 768, 512, 3, 8)
+    assert told.digest == block8.bundle.digest[:2].hex()
+    assert (told.layout, told.tile, told.size) == ("tiles", 32, len(stream))
+    assert told.quality == pytest.approx(40, abs=0.1)
+    assert 250 < told.largest_packet <= 300
+    assert told.packets >= len(stream) / 300
+    assert 15 < told.step < 30
+    with pytest.raises(TruncatedStreamError):
+        farlook.info(stream[:-1])
+
+
 def test_a_stream_of_another_bundle_can_be_described_too():
     header = Header("block8-paper", b"\0\0\0\0", 1, 1, 1, 8, quality=1, tile_log2=5)
     assert farlook.info(write_stream(header, [b"whatever"])).digest == "00000000"

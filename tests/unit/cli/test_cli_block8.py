@@ -126,10 +126,9 @@ def test_info_tells_what_block8_adds(cli, block8_stream, tmp_path):
     assert result.code == 0
     told = farlook.info(block8_stream)
     assert told.largest_packet <= 250
+    shown = [[part.strip() for part in line.rsplit(maxsplit=1)] for line in result.out.splitlines()]
     for name, value in (("layout", "tiles"), ("largest packet", told.largest_packet), ("step", told.step)):
-        assert any(
-            line.split("  ")[0] == name and line.endswith(str(value)) for line in result.out.splitlines()
-        )
+        assert [name, str(value)] in shown
 
 
 def test_info_of_a_bundle_of_block8(cli):
