@@ -30,17 +30,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_OCTAVE = 64
 _PROGRESSIVE = 1
 
 
 def layer_count(step: int) -> int:
-    """How many layers a stream has whose last step has this index."""
+    """How many layers a stream has whose last has the step of this index."""
     return int(lib.b8_layer_count(step))
 
 
 def layer_step(step: int, layer: int) -> int:
-    """The index of a layer's step, in a stream whose last has index `step`."""
-    return int(lib.b8_layer_step(step, layer))
+    """The index of a layer's step, in a stream whose last layer has the step of index `step`."""
+    return step + _OCTAVE * (layer_count(step) - 1 - layer)
 
 
 def layer_settings(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def trace_refinements(
     core: Core, pictures: Iterable[NDArray[np.uint8]], step: int, mtu: int = 1024
 ) -> PictureData:
-    """Code pictures in layers, the last two with a step, and gather what the coder met in these."""
+    """Code pictures in layers, the last with a step, and gather what the coder met in it."""
     logs = []
     count = layer_count(step)
     for picture in pictures:
@@ -39,7 +39,7 @@ def trace_refinements(
         log = np.empty(128 * picture.size + 4096, np.uint16)
         for layer in range(count):
             used = layers.decode(layer, [packet for packet in packets if packet.layer == layer], trace=log)
-            if layer >= max(count - 2, 1):
+            if layer == count - 1:
                 logs.append(log[:used].copy())
     return gather(np.concatenate(logs), refined=True)
 

@@ -192,16 +192,15 @@ int b8_decode_packets(void *memory, size_t size, const b8_geometry *g, const b8_
                       const b8_options *options, const b8_packet *packets, uint32_t count, const uint8_t *data,
                       size_t data_size, int variant, b8_picture *picture, b8_trace *trace, uint32_t *failed);
 
-/* The layout progressive. The first layer codes the whole picture at a coarse step, and every step after it, half the
- * one before, takes two layers: coefficients that are likely no longer to be 0, then the rest. How many layers a
- * stream has whose last step is `step`, and the step of one of them: */
+/* The layout progressive: layers of steps that halve. How many a stream has, whose last layer's step is `step`; the
+ * others' indices are 64 more each. */
 uint32_t b8_layer_count(uint32_t step);
 uint32_t b8_layer_step(uint32_t step, uint32_t layer);
 
-/* Codes a layer of a slice's rows of units: options->layer, the first or another, at its step. `layers` hold the whole
- * picture as the layer before left it: b8_decode_layer takes the first in, the others keep themselves there.
- * worth[i] is by how much packet i of the sink lowers the squared error. options->chroma_finer is at most the last
- * step, which options->header holds. */
+/* Codes layer options->layer, not the first, of a slice's rows of units; `layers` hold the whole picture as the layer
+ * before left it. worth[i] is by how much packet i of the sink lowers the squared error. The first layer is coded by
+ * b8_encode_stored and taken into `layers` by b8_decode_layer. options->chroma_finer is at most the last layer's
+ * step. */
 int b8_encode_first_layer(void *memory, size_t size, const b8_geometry *g, const b8_tables *tables,
                           const b8_options *options, uint32_t begin, uint32_t end, int variant, const int16_t *store,
                           b8_sink *sink);
@@ -215,7 +214,7 @@ int b8_decode_layer(void *memory, size_t size, const b8_geometry *g, const b8_ta
                     const b8_packet *packets, uint32_t count, const uint8_t *data, size_t data_size, int variant,
                     const b8_layers *layers, b8_picture *picture, b8_trace *trace, uint32_t *failed);
 
-/* The coefficients of what is known. */
+/* The coefficients of what is known; options->step is the last layer's. */
 int b8_finish_layers(const b8_geometry *g, const b8_tables *tables, const b8_options *options, const b8_layers *layers,
                      b8_picture *picture);
 

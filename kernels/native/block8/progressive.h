@@ -4,10 +4,9 @@
 
 static uint32_t b8_last_step(const b8_options *options) { return options->header[1] | (uint32_t)options->header[2] << 8; }
 
-uint32_t b8_layer_count(uint32_t step) { return step < B8_TOP_STEP ? (B8_TOP_STEP + 32 - step) / 64 * 2 + 1 : 1; }
+uint32_t b8_layer_count(uint32_t step) { return step < B8_TOP_STEP ? (B8_TOP_STEP + 32 - step) / 64 + 1 : 1; }
 
-uint32_t b8_layer_step(uint32_t step, uint32_t layer) { return step + 64u * ((b8_layer_count(step) - 1 - layer) / 2); }
-
+uint32_t b8_layer_step(uint32_t step, uint32_t layer) { return step + 64u * (b8_layer_count(step) - 1 - layer); }
 
 /* The steps of layer `layer` of a stream whose last has index `step`; chroma is as much finer in all layers. */
 static void b8_layer_steps(const b8_tables *tables, const b8_options *options, uint32_t index, b8_step steps[2])
@@ -34,8 +33,7 @@ static void b8_refinement_start(b8_refinement *r, const b8_geometry *g, const b8
     r->now = layers->levels[layer & 1];
     r->means = layers->means[layer & 1];
     (void)b8_plane_bases(g, r->base);
-    r->likely = (int)(layer & 1u);
-    r->later = (b8_layer_count(b8_last_step(options)) - 1 - layer) / 2;
+    r->later = b8_layer_count(b8_last_step(options)) - 1 - layer;
     r->rounding = (128 - (int32_t)tables->decisions[6]) >> r->later;
     b8_layer_steps(tables, options, options->step, r->steps);
     b8_layer_steps(tables, options, options->step + 64, r->wider);
@@ -57,7 +55,7 @@ int b8_encode_first_layer(void *memory, size_t size, const b8_geometry *g, const
                           const b8_options *options, uint32_t begin, uint32_t end, int variant, const int16_t *store,
                           b8_sink *sink)
 {
-    const uint32_t later = b8_layer_count(b8_last_step(options)) / 2;
+    const uint32_t later = b8_layer_count(b8_last_step(options)) - 1;
     const uint16_t *decisions = tables->decisions;
     const uint16_t rounding = (uint16_t)((128 - decisions[6]) >> later), least = (uint16_t)(256 - rounding);
     const uint16_t nested[8] = {least, least, 0, (uint16_t)(128 - rounding), least, 0, (uint16_t)(128 - rounding), decisions[7]};
@@ -140,61 +138,54 @@ int b8_decode_layer(void *memory, size_t size, const b8_geometry *g, const b8_ta
     return status;
 }
 
-/* The entries of a block, of a unit that the layer of `r` was the last of. */
-static uint32_t b8_finish_block(const b8_refinement *r, const int16_t *levels, int chroma, uint32_t *entries)
+/* The entries of a block. */
+static uint32_t b8_finish_block(const int16_t *levels, const b8_step *step, uint32_t later, uint32_t *entries)
 {
     uint32_t count = 0;
     for (uint32_t natural = 1; natural < 64; ++natural) {
         const uint32_t offset = natural / 8 * 32 + natural % 8;
-        const int32_t value = levels[offset] == 0 ? 0 : b8_rebuild(r, levels[offset], chroma);
-        if (value != 0) {
-            entries[count++] = offset << 16 | (uint16_t)value;
+        if (levels[offset] != 0) {
+            entries[count++] = offset << 16 | (uint16_t)b8_rebuild_level(levels[offset], step, later);
         }
     }
     return count;
 }
 
-static void b8_finish_unit(const b8_refinement *r, const b8_geometry *g, uint32_t unit, b8_picture *picture)
-{
-    const int16_t *levels = r->now + (size_t)unit * B8_UNIT_SAMPLES;
-    const uint32_t units_x = b8_units_x(g);
-    uint32_t entry = unit * B8_UNIT_ENTRIES;
-    for (uint32_t plane = 0; plane < g->bands; ++plane) {
-        const uint32_t side = plane == 0 ? 4 : 2, blocks_x = b8_blocks_x(g, plane), blocks_y = b8_blocks_y(g, plane);
-        const uint32_t x0 = unit % units_x * side, y0 = unit / units_x * side;
-        for (uint32_t y = 0; y < side && y0 + y < blocks_y; ++y) {
-            for (uint32_t x = 0; x < side && x0 + x < blocks_x; ++x) {
-                const uint32_t block = r->base[plane] + (y0 + y) * blocks_x + x0 + x;
-                const uint32_t from = 256 * ((plane > 0 ? 4 : 0) + x) + (plane == 2 ? 16 : 0) + 8 * y;
-                const uint32_t size = b8_finish_block(r, levels + from, plane > 0, picture->entries + entry);
-                picture->means[block] = r->means[block];
-                picture->starts[block] = entry;
-                picture->counts[block] = (uint8_t)size;
-                entry += size;
-            }
-        }
-    }
-    picture->known[unit] = 1;
-}
-
 int b8_finish_layers(const b8_geometry *g, const b8_tables *tables, const b8_options *options, const b8_layers *layers,
                      b8_picture *picture)
 {
-    const uint32_t last = b8_last_step(options), count = b8_layer_count(last);
-    b8_options own = *options;
+    const uint32_t count = b8_layer_count(options->step);
+    uint32_t base[3];
     if (!b8_geometry_fits(g)) {
         return B8_ERROR_ARGUMENT;
     }
-    for (uint32_t known = 1; known <= count; ++known) {
-        b8_refinement r;
-        own.layer = known - 1;
-        own.step = b8_layer_step(last, own.layer);
-        b8_refinement_start(&r, g, tables, &own, layers);
-        for (uint32_t unit = 0; unit < b8_units_x(g) * b8_units_y(g); ++unit) {
-            if (layers->known[unit] == known) {
-                b8_finish_unit(&r, g, unit, picture);
+    (void)b8_plane_bases(g, base);
+    for (uint32_t unit = 0; unit < b8_units_x(g) * b8_units_y(g); ++unit) {
+        const uint32_t known = layers->known[unit];
+        if (known == 0 || known > count) {
+            continue;
+        }
+        b8_step steps[2];
+        b8_layer_steps(tables, options, options->step + 64 * (count - known), steps);
+        const int16_t *levels = layers->levels[(known - 1) & 1] + (size_t)unit * B8_UNIT_SAMPLES;
+        uint32_t entry = unit * B8_UNIT_ENTRIES;
+        for (uint32_t plane = 0; plane < g->bands; ++plane) {
+            const uint32_t side = plane == 0 ? 4 : 2, blocks_x = b8_blocks_x(g, plane), blocks_y = b8_blocks_y(g, plane);
+            const uint32_t x0 = unit % b8_units_x(g) * side, y0 = unit / b8_units_x(g) * side;
+            for (uint32_t y = 0; y < side && y0 + y < blocks_y; ++y) {
+                for (uint32_t x = 0; x < side && x0 + x < blocks_x; ++x) {
+                    const uint32_t block = base[plane] + (y0 + y) * blocks_x + x0 + x;
+                    const uint32_t from = 256 * ((plane > 0 ? 4 : 0) + x) + (plane == 2 ? 16 : 0) + 8 * y;
+                    const uint32_t size = b8_finish_block(levels + from, &steps[plane > 0], count - known,
+                                                        picture->entries + entry);
+                    picture->means[block] = layers->means[(known - 1) & 1][block];
+                    picture->starts[block] = entry;
+                    picture->counts[block] = (uint8_t)size;
+                    entry += size;
+                }
             }
         }
+        picture->known[unit] = 1;
     }
     return B8_OK;
 }

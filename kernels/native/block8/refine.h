@@ -6,9 +6,7 @@
  * blocks, they have the levels of the means' transform, the first the root itself.
  */
 
-#define B8_LIKELY (-8)      /* the least logit that the first pass looks at */
-#define B8_TRACE_KNOWN 64   /* in a record's place: known before, at the level that follows */
-#define B8_TRACE_LIKELY 256 /* in a record's set: of the first pass */
+#define B8_TRACE_KNOWN 64 /* in a record's place: known before, at the level that follows */
 
 /* The level nearest to a value. */
 static inline int16_t b8_level_of(int32_t value, const b8_step *step)
@@ -21,14 +19,13 @@ static inline int16_t b8_level_of(int32_t value, const b8_step *step)
 typedef struct {
     int16_t level[64];
     uint64_t known;      /* places where they are not 0 */
-    uint64_t visited;    /* places that the first pass found to be 0 */
 } b8_known;
 
 /* Places that may become other than 0. */
 static inline uint64_t b8_open_places(const b8_known *b, int model)
 {
     const uint64_t places = model < B8_LUMA_MEANS ? ~UINT64_C(1) : model == B8_LUMA_MEANS ? 0xfffe : 0xe;
-    return places & ~(b->known | b->visited);
+    return places & ~b->known;
 }
 
 /* Where the levels of block (x, y) begin in a unit; those of the means' transform begin at block (0, 0). */
@@ -40,16 +37,14 @@ static inline uint32_t b8_level_base(int plane, int x, int y)
 static inline void b8_recall(b8_known *b, const int16_t *levels, const uint16_t *slots, int model)
 {
     const int last = b8_sides[model] * b8_sides[model];
-    b->known = b->visited = 0;
+    b->known = 0;
     for (int k = 1; k < last; ++k) {
         b->level[k] = levels[slots[k]];
         b->known |= (uint64_t)(b->level[k] != 0) << k;
-        b->visited |= (uint64_t)(b->level[k] == B8_VISITED) << k;
     }
-    b->known &= ~b->visited;
 }
 
-/* The list of a block that this packet does not hold. */
+/* The list of a block that this packet does not hold: its levels are of twice the step. */
 static inline void b8_recall_list(b8_list *list, const int16_t *levels, const uint16_t *slots, int model)
 {
     b8_known b;
@@ -57,20 +52,20 @@ static inline void b8_recall_list(b8_list *list, const int16_t *levels, const ui
     b8_recall(&b, levels, slots, model);
     for (uint64_t rest = b.known; rest != 0 && list->count < B8_LIST; rest &= rest - 1) {
         const int k = b8_lowest_bit(rest);
-        b8_push_item(list, 2 * b8_group_of(model)[k] + (b8_magnitude(b.level[k]) > 1), b.level[k] < 0);
+        b8_push_item(list, 2 * b8_group_of(model)[k] + 1, b.level[k] < 0);
     }
 }
 
-/* Keeps a block's levels, and makes their list: of what was known and what was `found`; `visited` are 0. */
-static inline void b8_keep_levels(b8_list *list, int16_t *levels, const uint16_t *slots, int model, const int16_t *now,
-                                  uint64_t places, uint64_t visited)
+/* Keeps a block's levels at the new step, and makes their list. */
+static inline void b8_keep_levels(b8_list *list, int16_t *levels, const uint16_t *slots, int model, const b8_known *b,
+                                  const int16_t *now, uint64_t places)
 {
     const int last = b8_sides[model] * b8_sides[model];
     list->count = 0;
     for (int k = 1; k < last; ++k) {
-        levels[slots[k]] = (int16_t)((visited >> k) & 1u ? B8_VISITED : 0);
+        levels[slots[k]] = 0;
     }
-    for (uint64_t rest = places; rest != 0; rest &= rest - 1) {
+    for (uint64_t rest = b->known | places; rest != 0; rest &= rest - 1) {
         const int k = b8_lowest_bit(rest);
         levels[slots[k]] = now[k];
         b8_push_item(list, 2 * b8_group_of(model)[k] + (b8_magnitude(now[k]) > 1), now[k] < 0);
@@ -92,14 +87,10 @@ static inline int32_t b8_refined_root(int32_t root, uint32_t down, const b8_step
 }
 
 /* The logits of a block of which some places are known; returns how many. */
-static inline int b8_begin_block(int8_t acc[64], int8_t signs[16], const b8_set *set, int model, int likely,
-                                 const b8_surroundings *around, b8_block_rows *rows, const b8_known *b)
+static inline int b8_begin_block(int8_t acc[64], int8_t signs[16], const b8_set *set, int model, const b8_block_rows *rows,
+                                 const b8_known *b)
 {
     int found = 0;
-    b8_name_rows(rows, model, around);
-    if (!likely) {
-        rows->rows[rows->row_count++] = B8_ROW_COUNT + B8_COUNT_UNKNOWN + 1;
-    }
     b8_add_rows(acc, 64, set->rows[model], rows->rows, rows->row_count);
     b8_add_signs(signs, set->signs[model], rows->signs, rows->sign_count);
     for (uint64_t rest = b->known; rest != 0; rest &= rest - 1) {
@@ -247,7 +238,7 @@ static inline void b8_keep_refined_means(b8_refinement *r, const b8_contexts *c,
     const int model = u->model + B8_LUMA_MEANS;
     u->means[0] = root;
     for (int k = 1; k < u->side * u->side; ++k) {
-        u->means[c->tables->scans[model][k]] = b8_rebuild(r, levels[r->slots[model][k]], u->plane > 0);
+        u->means[c->tables->scans[model][k]] = b8_rebuild_level(levels[r->slots[model][k]], u->step, r->later);
     }
     b8_means_transform(u->means, u->side, 1);
     for (int y = 0; y < u->blocks_y; ++y) {
@@ -261,13 +252,7 @@ static inline void b8_keep_refined_means(b8_refinement *r, const b8_contexts *c,
     b8_fill_known_gradients(r, c, unit, u, p);
 }
 
-/* What a pass leaves known levels at before their bits: the first counts in new steps from there on. */
-static inline int32_t b8_in_new_steps(const b8_refinement *r, int32_t level) { return r->likely ? 2 * level : level; }
-
-/* Whether a known level has another bit: those that the first pass found are odd. */
-static inline int b8_has_bit(const b8_refinement *r, int32_t level) { return !r->likely && (level & 1) == 0; }
-
-/* One plane of a unit of which nothing is sent: no levels are found, and bits are 0. */
+/* One plane of a unit whose next bits are all 0. */
 static inline void b8_skip_refinement(b8_refinement *r, const b8_contexts *c, uint32_t unit, b8_unit *u, const b8_place *p)
 {
     const int16_t *before = r->before + (size_t)unit * B8_UNIT_SAMPLES;
@@ -287,7 +272,7 @@ static inline void b8_skip_refinement(b8_refinement *r, const b8_contexts *c, ui
         for (int i = 0; i < 256; ++i) {
             const uint32_t at = b8_level_base(u->plane, x, 0) + (uint32_t)i;
             if ((i & 31) < 8 * u->side) {
-                now[at] = (int16_t)(before[at] == B8_VISITED ? 0 : r->likely ? b8_clamp16(2 * before[at]) : before[at]);
+                now[at] = b8_clamp16(2 * before[at]);
             }
         }
     }

@@ -42,113 +42,66 @@ static uint32_t b8_decode_change(b8_decoder *d, const b8_set *set, int model, in
     return bit;
 }
 
-/* A record of the first pass has all places that it visited, one of the second all that the first visited as known
- * to be 0. */
 static void b8_trace_refinement(b8_decoder *d, int model, int set, const b8_block_rows *rows, const b8_known *b,
-                                uint64_t found, uint64_t visited, const int16_t *now)
+                                uint64_t found, const int16_t *now)
 {
     uint8_t places[64];
     int32_t levels[64];
     int count = 0;
-    for (uint64_t rest = b->known | b->visited | found | visited; rest != 0; rest &= rest - 1) {
+    for (uint64_t rest = b->known | found; rest != 0; rest &= rest - 1) {
         const int k = b8_lowest_bit(rest);
-        const int known = (int)(((b->known | b->visited) >> k) & 1u);
+        const int known = (int)((b->known >> k) & 1u);
         places[count] = (uint8_t)(k | (known ? B8_TRACE_KNOWN : 0));
-        levels[count++] = (b->visited >> k) & 1u ? 0 : known ? b->level[k] : (found >> k) & 1u ? now[k] : 0;
+        levels[count++] = known ? b->level[k] : now[k];
     }
-    b8_trace_block(d->trace, model, set | (d->refinement->likely ? B8_TRACE_LIKELY : 0), rows, count, places, levels);
+    b8_trace_block(d->trace, model, set, rows, count, places, levels);
 }
 
-/* A block that is decoded: `now` are the levels, where they were known, or are `found`, or else `visited`. */
-typedef struct {
-    const b8_set *set;
-    int model, count;
-    b8_known was;
-    uint64_t found, visited;
-    int16_t now[64];
-    int8_t acc[64], signs[16];
-} b8_decoded_block;
-
-static inline int b8_decode_found(b8_decoder *d, b8_decoded_block *b, int k)
+/* One block: its levels at twice the step in `b`, at the new one in `now`. Returns an error or B8_OK. */
+static int b8_decode_refined(b8_decoder *d, int model, const b8_step *step, const b8_known *b,
+                             const b8_surroundings *around, int16_t now[64], uint64_t *places)
 {
-    const int logit = b->acc[b8_zero_lane[k]];
-    const uint32_t negative = b8_decode_bit(&d->range, k <= 16 ? b8_sigmoid(d->contexts.tables->sigmoid, b->signs[k - 1])
-                                                               : 1u << (B8_PROB_BITS - 1));
-    const int32_t magnitude = b8_decode_level(&d->range, b->set->levels[b->model], k, b8_level_bin(logit));
-    if (magnitude > 32767) {
-        return B8_ERROR_STREAM;
-    }
-    b8_take_in(b->acc, 64, b->signs, b->set, b->model, 2 * b8_group_of(b->model)[k] + (magnitude > 1), b->count++,
-               negative);
-    b->now[k] = (int16_t)(negative ? -magnitude : magnitude);
-    b->found |= UINT64_C(1) << k;
-    return B8_OK;
-}
-
-static int b8_decode_likely(b8_decoder *d, b8_decoded_block *b)
-{
-    int status = B8_OK;
-    for (uint64_t rest = b8_open_places(&b->was, b->model); rest != 0 && status == B8_OK; rest &= rest - 1) {
-        const int k = b8_lowest_bit(rest), logit = b->acc[b8_zero_lane[k]];
-        if (logit < B8_LIKELY) {
-            continue;
-        }
-        if (b8_decode_bit(&d->range, b8_sigmoid(d->contexts.tables->sigmoid, logit))) {
-            status = b8_decode_found(d, b, k);
-        } else {
-            b->visited |= UINT64_C(1) << k;
-        }
-    }
-    return status;
-}
-
-static int b8_decode_rest(b8_decoder *d, b8_decoded_block *b)
-{
+    const b8_set *set = &d->contexts.tables->refinements[step->set];
     const uint16_t *sigmoid = d->contexts.tables->sigmoid;
-    uint64_t ahead = b8_open_places(&b->was, b->model);
-    int status = B8_OK;
-    while (status == B8_OK && ahead != 0 &&
-           !b8_decode_bit(&d->range, b8_sigmoid(sigmoid, b->acc[b8_end_lane[b8_lowest_bit(ahead)]]))) {
-        int k = b8_lowest_bit(ahead);
-        ahead &= ahead - 1;
-        while (ahead != 0 && !b8_decode_bit(&d->range, b8_sigmoid(sigmoid, b->acc[b8_zero_lane[k]]))) {
-            k = b8_lowest_bit(ahead);
-            ahead &= ahead - 1;
-        }
-        status = b8_decode_found(d, b, k);
-    }
-    return status;
-}
-
-/* One block, of which `was` is known. */
-static int b8_decode_refined(b8_decoder *d, b8_decoded_block *b, int set, const b8_surroundings *around)
-{
-    const b8_refinement *r = d->refinement;
-    b8_block_rows rows;
-    b->found = b->visited = 0;
-    for (uint64_t rest = b->was.known; rest != 0; rest &= rest - 1) {
+    uint64_t ahead = b8_open_places(b, model);
+    b8_range_decoder *range = &d->range;
+    *places = 0;
+    for (uint64_t rest = b->known; rest != 0; rest &= rest - 1) {
         const int k = b8_lowest_bit(rest);
-        const int32_t level = b->was.level[k];
-        int32_t magnitude = b8_magnitude(b8_in_new_steps(r, level));
-        if (b8_has_bit(r, level)) {
-            magnitude += (int32_t)b8_decode_change(d, b->set, b->model, level);
-        }
+        const int32_t magnitude = 2 * b8_magnitude(b->level[k]) + (int32_t)b8_decode_change(d, set, model, b->level[k]);
         if (magnitude > 32767) {
             return B8_ERROR_STREAM;
         }
-        b->now[k] = (int16_t)(level < 0 ? -magnitude : magnitude);
+        now[k] = (int16_t)(b->level[k] < 0 ? -magnitude : magnitude);
     }
-    if (b8_open_places(&b->was, b->model) == 0) {
+    if (ahead == 0) {
         return B8_OK;
     }
-    memset(b->acc, 0, sizeof b->acc);
-    memset(b->signs, 0, sizeof b->signs);
-    b->count = b8_begin_block(b->acc, b->signs, b->set, b->model, r->likely, around, &rows, &b->was);
-    const int status = r->likely ? b8_decode_likely(d, b) : b8_decode_rest(d, b);
-    if (d->trace != NULL) {
-        b8_trace_refinement(d, b->model, set, &rows, &b->was, b->found, b->visited, b->now);
+    int8_t acc[64] = {0}, signs[16] = {0};
+    b8_block_rows rows;
+    b8_name_rows(&rows, model, around);
+    int found = b8_begin_block(acc, signs, set, model, &rows, b);
+    while (ahead != 0 && !b8_decode_bit(range, b8_sigmoid(sigmoid, acc[b8_end_lane[b8_lowest_bit(ahead)]]))) {
+        int k = b8_lowest_bit(ahead);
+        ahead &= ahead - 1;
+        while (ahead != 0 && !b8_decode_bit(range, b8_sigmoid(sigmoid, acc[b8_zero_lane[k]]))) {
+            k = b8_lowest_bit(ahead);
+            ahead &= ahead - 1;
+        }
+        const int logit = acc[b8_zero_lane[k]];
+        uint32_t negative = b8_decode_bit(range, k <= 16 ? b8_sigmoid(sigmoid, signs[k - 1]) : 1u << (B8_PROB_BITS - 1));
+        const int32_t magnitude = b8_decode_level(range, set->levels[model], k, b8_level_bin(logit));
+        if (magnitude > 32767) {
+            return B8_ERROR_STREAM;
+        }
+        b8_take_in(acc, 64, signs, set, model, 2 * b8_group_of(model)[k] + (magnitude > 1), found++, negative);
+        now[k] = (int16_t)(negative ? -magnitude : magnitude);
+        *places |= UINT64_C(1) << k;
     }
-    return status;
+    if (d->trace != NULL) {
+        b8_trace_refinement(d, model, step->set, &rows, b, *places, now);
+    }
+    return B8_OK;
 }
 
 static int b8_decode_refined_plane(b8_decoder *d, uint32_t unit, const b8_place *p, b8_unit *u)
@@ -161,35 +114,31 @@ static int b8_decode_refined_plane(b8_decoder *d, uint32_t unit, const b8_place 
     int16_t *levels = r->now + base;
     b8_surroundings around;
     b8_list list, near[2];
-    b8_decoded_block b;
-    int32_t root = before[0];
-    b.set = &c->tables->refinements[u->step->set];
-    b.model = means_model;
-    if (!r->likely) {
-        root = b8_refined_root(root, b8_decode_change(d, b.set, means_model, 0), u->step);
-    }
+    b8_known known;
+    int16_t now[64];
+    uint64_t places;
+    const uint32_t down = b8_decode_change(d, &c->tables->refinements[u->step->set], means_model, 0);
+    const int32_t root = b8_refined_root(before[0], down, u->step);
     b8_refined_root_surroundings(r, c, unit, u, p, root, near, &around);
-    b8_recall(&b.was, before, r->slots[means_model], means_model);
-    int status = b8_decode_refined(d, &b, u->step->set, &around);
+    b8_recall(&known, before, r->slots[means_model], means_model);
+    int status = b8_decode_refined(d, means_model, u->step, &known, &around, now, &places);
     if (status != B8_OK) {
         return status;
     }
-    b8_keep_levels(&list, levels, r->slots[means_model], means_model, b.now, b.was.known | b.found, b.visited);
+    b8_keep_levels(&list, levels, r->slots[means_model], means_model, &known, now, places);
     levels[0] = (int16_t)root;
     b8_keep_refined_means(r, c, unit, u, p, levels, root);
     u->lines->means[p->x] = list;
     u->lines->left_means = list;
-    b.model = u->model;
     for (int y = 0; y < u->blocks_y; ++y) {
         for (int x = 0; x < u->blocks_x; ++x) {
             b8_refined_surroundings(r, c, unit, u, p, x, y, near, &around);
-            b8_recall(&b.was, before + 256 * x + 8 * y, r->slots[u->model], u->model);
-            status = b8_decode_refined(d, &b, u->step->set, &around);
+            b8_recall(&known, before + 256 * x + 8 * y, r->slots[u->model], u->model);
+            status = b8_decode_refined(d, u->model, u->step, &known, &around, now, &places);
             if (status != B8_OK) {
                 return status;
             }
-            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, b.now,
-                           b.was.known | b.found, b.visited);
+            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, &known, now, places);
             b8_remember_block(u, p, x, y, &list);
         }
     }

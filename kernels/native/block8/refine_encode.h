@@ -4,150 +4,96 @@
 static inline int32_t b8_nested_level(const b8_refinement *r, const b8_step *step, int32_t magnitude)
 {
     const int32_t x = (int32_t)(((uint64_t)(uint32_t)magnitude * step->reciprocal) >> 16);
-    const int32_t level = (x + r->rounding) >> 8;
-    return level > 32767 ? 32767 : level;
+    return (x + r->rounding) >> 8;
 }
 
-/* The level of a coefficient that was known, after this pass. */
+/* The new level of a coefficient that was known: one bit more. */
 static inline int32_t b8_refined_level(const b8_refinement *r, const b8_step *step, int32_t level, int32_t value)
 {
-    const int32_t along = level < 0 ? -value : value, low = b8_magnitude(b8_in_new_steps(r, level));
-    int32_t magnitude = low;
-    if (b8_has_bit(r, level) && along > 0) {
-        magnitude += b8_nested_level(r, step, along) > low;
-    }
+    const int32_t along = level < 0 ? -value : value, low = 2 * b8_magnitude(level);
+    int32_t magnitude = low + (along > 0 && low < 32767 && b8_nested_level(r, step, along) > low);
     magnitude = magnitude > 32767 ? 32767 : magnitude;
     return level < 0 ? -magnitude : magnitude;
 }
 
-/* The level of a coefficient that was not; in the last layer 0 where its bits are not worth it. */
-static inline int32_t b8_found_level(const b8_encoder *e, const b8_refinement *r, const b8_step *step, int32_t value,
-                                     int logit, int end, int last)
+/* By how much the squared error of a coefficient falls. */
+static inline int64_t b8_gain(int32_t value, int32_t before, int32_t now)
 {
-    if (r->later > 0) {
-        return b8_nested_level(r, step, b8_magnitude(value));
-    }
-    const int32_t x = (int32_t)(((uint64_t)(uint32_t)b8_magnitude(value) * step->reciprocal) >> 16);
-    const int32_t level = b8_decide(e->contexts.tables->decisions, x, logit, end, last);
-    return level > 32767 ? 32767 : level;
+    return (int64_t)(value - before) * (value - before) - (int64_t)(value - now) * (value - now);
 }
 
-/* By how much the squared error of a coefficient falls. Half-size chroma counts for four pixels a sample. */
-static inline void b8_add_worth(b8_refinement *r, int chroma, int32_t value, int32_t before, int32_t now)
+/* Half-size chroma counts for four pixels a sample. */
+static inline void b8_add_worth(b8_refinement *r, int model, int64_t gain)
 {
-    const int64_t gain = (int64_t)(value - before) * (value - before) - (int64_t)(value - now) * (value - now);
-    r->worth += chroma ? 4 * gain : gain;
+    r->worth += model == B8_CHROMA || model == B8_CHROMA_MEANS ? 4 * gain : gain;
 }
 
-/* A block that is coded: `values` by place in the scan, `candidates` the places that may become other than 0; `now`
- * are the levels, where they were known, or are `found`, or else `visited`. */
-typedef struct {
-    const b8_step *step;
-    const b8_set *set;
-    int model, chroma, count;
-    const b8_known *was;
-    const int16_t *values;
-    uint64_t candidates, found, visited;
-    int16_t now[64];
-    int8_t acc[64], signs[16];
-} b8_refined_block;
-
-static inline uint16_t *b8_put_found(b8_encoder *e, b8_refinement *r, b8_refined_block *b, uint16_t *queue, int k,
-                                     int32_t magnitude)
+/* One block: `values` and `b` by place in the scan, `candidates` the places that may become other than 0. Returns
+ * those that do; `now` are the levels. */
+static uint64_t b8_refine_block(b8_encoder *e, b8_refinement *r, int model, const b8_step *step, const b8_known *b,
+                                const int16_t values[64], uint64_t candidates, const b8_surroundings *around,
+                                int16_t now[64])
 {
-    const uint16_t *sigmoid = e->contexts.tables->sigmoid;
-    const uint32_t negative = b->values[k] < 0;
-    b8_put(&queue, k <= 16 ? b8_sigmoid(sigmoid, b->signs[k - 1]) : 1u << (B8_PROB_BITS - 1), negative);
-    b8_put_level(&queue, b->set->levels[b->model], k, b8_level_bin(b->acc[b8_zero_lane[k]]), magnitude);
-    b8_take_in(b->acc, 64, b->signs, b->set, b->model, 2 * b8_group_of(b->model)[k] + (magnitude > 1), b->count++,
-               negative);
-    b->now[k] = (int16_t)(negative ? -magnitude : magnitude);
-    b->found |= UINT64_C(1) << k;
-    b8_add_worth(r, b->chroma, b->values[k], 0, b8_rebuild(r, b->now[k], b->chroma));
-    e->queued = queue;
-    return b8_queue_room(e);
-}
-
-/* The first pass: each place that is likely not to be 0. */
-static void b8_refine_likely(b8_encoder *e, b8_refinement *r, b8_refined_block *b)
-{
+    const b8_tables *tables = e->contexts.tables;
+    const b8_set *set = &tables->refinements[step->set];
+    const uint64_t open = b8_open_places(b, model);
+    int64_t gain = 0;
+    uint64_t places = 0;
     uint16_t *queue = b8_queue_room(e);
-    for (uint64_t rest = b8_open_places(b->was, b->model); rest != 0; rest &= rest - 1) {
-        const int k = b8_lowest_bit(rest), logit = b->acc[b8_zero_lane[k]];
-        int32_t magnitude = 0;
-        if (logit < B8_LIKELY) {
-            continue;
-        }
-        if ((b->candidates >> k) & 1u) {
-            magnitude = b8_found_level(e, r, b->step, b->values[k], logit, 0, 0);
-        }
-        b8_put(&queue, b8_sigmoid(e->contexts.tables->sigmoid, logit), magnitude != 0);
-        if (magnitude != 0) {
-            queue = b8_put_found(e, r, b, queue, k, magnitude | 1);
-        } else {
-            b->visited |= UINT64_C(1) << k;
-        }
+    for (uint64_t rest = b->known; rest != 0; rest &= rest - 1) {
+        const int k = b8_lowest_bit(rest);
+        const int32_t level = b8_refined_level(r, step, b->level[k], values[k]);
+        b8_put(&queue, set->changes[b8_change_of(model, b->level[k])], (uint32_t)level & 1u);
+        now[k] = (int16_t)level;
+        gain += b8_gain(values[k], b8_rebuild_level(b->level[k], &r->wider[step == &e->contexts.steps[1]], r->later + 1),
+                        b8_rebuild_level(level, step, r->later));
     }
     e->queued = queue;
-}
-
-/* The second: known levels' bits, and the places that are left. */
-static void b8_refine_rest(b8_encoder *e, b8_refinement *r, b8_refined_block *b)
-{
-    const uint16_t *sigmoid = e->contexts.tables->sigmoid;
-    uint64_t ahead = b8_open_places(b->was, b->model); /* places that were not passed yet */
-    uint16_t *queue = b8_queue_room(e);
-    for (uint64_t rest = b->candidates; rest != 0;) {
+    if (open == 0) {
+        b8_add_worth(r, model, gain);
+        return 0;
+    }
+    int8_t acc[64] = {0}, signs[16] = {0};
+    b8_block_rows rows;
+    b8_name_rows(&rows, model, around);
+    int found = b8_begin_block(acc, signs, set, model, &rows, b);
+    uint64_t ahead = open; /* places that were not passed yet */
+    queue = b8_queue_room(e);
+    for (uint64_t rest = candidates; rest != 0;) {
         const int k = b8_lowest_bit(rest);
         rest &= rest - 1;
-        const int logit = b->acc[b8_zero_lane[k]], end = b->acc[b8_end_lane[b8_lowest_bit(ahead)]];
-        const int32_t magnitude = b8_found_level(e, r, b->step, b->values[k], logit, end, rest == 0);
+        const int32_t x = (int32_t)(((uint64_t)(uint32_t)b8_magnitude(values[k]) * step->reciprocal) >> 16);
+        const int logit = acc[b8_zero_lane[k]], end = acc[b8_end_lane[b8_lowest_bit(ahead)]];
+        int32_t magnitude = r->later > 0 ? (x + r->rounding) >> 8
+                                         : b8_decide(tables->decisions, x, logit, end, rest == 0);
         if (magnitude == 0) {
             continue;
         }
-        b8_put(&queue, b8_sigmoid(sigmoid, end), 0);
+        magnitude = magnitude > 32767 ? 32767 : magnitude;
+        b8_put(&queue, b8_sigmoid(tables->sigmoid, end), 0);
         for (; b8_lowest_bit(ahead) < k; ahead &= ahead - 1) {
-            b8_put(&queue, b8_sigmoid(sigmoid, b->acc[b8_zero_lane[b8_lowest_bit(ahead)]]), 0);
+            b8_put(&queue, b8_sigmoid(tables->sigmoid, acc[b8_zero_lane[b8_lowest_bit(ahead)]]), 0);
         }
         ahead &= ahead - 1;
         if (ahead != 0) {
-            b8_put(&queue, b8_sigmoid(sigmoid, logit), 1);
+            b8_put(&queue, b8_sigmoid(tables->sigmoid, logit), 1);
         }
-        queue = b8_put_found(e, r, b, queue, k, magnitude);
+        const uint32_t negative = values[k] < 0;
+        b8_put(&queue, k <= 16 ? b8_sigmoid(tables->sigmoid, signs[k - 1]) : 1u << (B8_PROB_BITS - 1), negative);
+        b8_put_level(&queue, set->levels[model], k, b8_level_bin(logit), magnitude);
+        b8_take_in(acc, 64, signs, set, model, 2 * b8_group_of(model)[k] + (magnitude > 1), found++, negative);
+        now[k] = (int16_t)(negative ? -magnitude : magnitude);
+        places |= UINT64_C(1) << k;
+        gain += b8_gain(values[k], 0, b8_rebuild_level(now[k], step, r->later));
+        e->queued = queue;
+        queue = b8_queue_room(e);
     }
     if (ahead != 0) {
-        b8_put(&queue, b8_sigmoid(sigmoid, b->acc[b8_end_lane[b8_lowest_bit(ahead)]]), 1);
+        b8_put(&queue, b8_sigmoid(tables->sigmoid, acc[b8_end_lane[b8_lowest_bit(ahead)]]), 1);
     }
     e->queued = queue;
-}
-
-static void b8_refine_block(b8_encoder *e, b8_refinement *r, b8_refined_block *b, const b8_surroundings *around)
-{
-    b8_block_rows rows;
-    uint16_t *queue = b8_queue_room(e);
-    b->found = b->visited = 0;
-    for (uint64_t rest = b->was->known; rest != 0; rest &= rest - 1) {
-        const int k = b8_lowest_bit(rest);
-        const int32_t level = b->was->level[k], now = b8_refined_level(r, b->step, level, b->values[k]);
-        if (b8_has_bit(r, level)) {
-            b8_put(&queue, b->set->changes[b8_change_of(b->model, level)], (uint32_t)now & 1u);
-            b8_add_worth(r, b->chroma, b->values[k], b8_rebuild_level(level / 2, &r->wider[b->chroma], r->later + 1),
-                         b8_rebuild(r, now, b->chroma));
-        }
-        b->now[k] = (int16_t)now;
-    }
-    e->queued = queue;
-    if (b8_open_places(b->was, b->model) == 0) {
-        return;
-    }
-    memset(b->acc, 0, sizeof b->acc);
-    memset(b->signs, 0, sizeof b->signs);
-    b->count = b8_begin_block(b->acc, b->signs, b->set, b->model, r->likely, around, &rows, b->was);
-    if (r->likely) {
-        b8_refine_likely(e, r, b);
-    } else {
-        b8_refine_rest(e, r, b);
-    }
+    b8_add_worth(r, model, gain);
+    return places;
 }
 
 /* What the encoder knows of one plane's part of a unit. */
@@ -171,12 +117,13 @@ static uint64_t b8_prepare_refined_block(const b8_refinement *r, b8_refined_plan
     for (int k = 1; k < last; ++k) {
         const int16_t value = s->values[at][k] = values[offsets[k]];
         const int32_t level = s->known[at].level[k];
-        s->candidates[at] |= (uint64_t)(b8_magnitude(value) >= r->limits[s->unit.plane > 0]) << k;
-        if ((s->known[at].known >> k) & 1u) {
-            any |= b8_refined_level(r, step, level, value) != b8_in_new_steps(r, level);
+        if (level == 0) {
+            s->candidates[at] |= (uint64_t)(b8_magnitude(value) >= r->limits[s->unit.plane > 0]) << k;
+        } else {
+            any |= b8_refined_level(r, step, level, value) != 2 * level;
         }
     }
-    s->candidates[at] &= reach & b8_open_places(&s->known[at], model);
+    s->candidates[at] &= reach;
     return any | s->candidates[at];
 }
 
@@ -203,7 +150,7 @@ static uint64_t b8_prepare_refinement(const b8_encoder *e, const b8_refinement *
     before += b8_level_base(u->plane, 0, 0);
     s->root = before[0];
     s->target = means[0];
-    any |= !r->likely && 2 * b8_magnitude(s->target - s->root) > b8_scale(1, u->step);
+    any |= 2 * b8_magnitude(s->target - s->root) > b8_scale(1, u->step);
     any |= b8_prepare_refined_block(r, s, 16, means_model, r->slots[means_model], before, values,
                                     e->offsets[means_model], reach);
     for (int y = 0; y < u->blocks_y; ++y) {
@@ -224,40 +171,26 @@ static void b8_refine_plane(b8_encoder *e, b8_refinement *r, uint32_t unit, cons
     int16_t *levels = r->now + (size_t)unit * B8_UNIT_SAMPLES + b8_level_base(u->plane, 0, 0);
     b8_surroundings around;
     b8_list list, near[2];
-    b8_refined_block b;
-    int32_t root = s->root;
-    b.step = u->step;
-    b.set = set;
-    b.chroma = u->plane > 0;
-    b.model = means_model;
-    b.was = &s->known[16];
-    b.values = s->values[16];
-    b.candidates = s->candidates[16];
-    if (!r->likely) {
-        uint16_t *queue = b8_queue_room(e);
-        b8_put(&queue, set->changes[b8_change_of(means_model, 0)], s->target < root);
-        e->queued = queue;
-        root = b8_refined_root(root, s->target < root, u->step);
-        b8_add_worth(r, b.chroma, s->target, s->root, root);
-    }
+    int16_t now[64];
+    uint16_t *queue = b8_queue_room(e);
+    b8_put(&queue, set->changes[b8_change_of(means_model, 0)], s->target < s->root);
+    e->queued = queue;
+    const int32_t root = b8_refined_root(s->root, s->target < s->root, u->step);
+    b8_add_worth(r, means_model, b8_gain(s->target, s->root, root));
     b8_refined_root_surroundings(r, c, unit, u, p, root, near, &around);
-    b8_refine_block(e, r, &b, &around);
-    b8_keep_levels(&list, levels, r->slots[means_model], means_model, b.now, b.was->known | b.found, b.visited);
+    uint64_t places = b8_refine_block(e, r, means_model, u->step, &s->known[16], s->values[16], s->candidates[16], &around,
+                                      now);
+    b8_keep_levels(&list, levels, r->slots[means_model], means_model, &s->known[16], now, places);
     levels[0] = (int16_t)root;
     b8_keep_refined_means(r, c, unit, u, p, levels, root);
     u->lines->means[p->x] = list;
     u->lines->left_means = list;
-    b.model = u->model;
     for (int y = 0; y < u->blocks_y; ++y) {
         for (int x = 0; x < u->blocks_x; ++x) {
             const int at = 4 * y + x;
-            b.was = &s->known[at];
-            b.values = s->values[at];
-            b.candidates = s->candidates[at];
             b8_refined_surroundings(r, c, unit, u, p, x, y, near, &around);
-            b8_refine_block(e, r, &b, &around);
-            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, b.now,
-                           b.was->known | b.found, b.visited);
+            places = b8_refine_block(e, r, u->model, u->step, &s->known[at], s->values[at], s->candidates[at], &around, now);
+            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, &s->known[at], now, places);
             b8_remember_block(u, p, x, y, &list);
         }
     }
