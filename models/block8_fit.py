@@ -206,9 +206,7 @@ def _signed_items(network: BlockLogits, items: Tensor, levels: Tensor) -> Tensor
     return items[:, network._signed_columns()] * torch.cat([signs, signs], dim=1)
 
 
-def _decisions(
-    present: Tensor, known: Tensor | None, ends: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def _decisions(present: Tensor, known: Tensor | None, ends: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Where "not zero" and "no more" are decided, and what of the latter."""
     places = present.shape[1]
     place = torch.arange(places)
