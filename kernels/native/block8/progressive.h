@@ -39,7 +39,7 @@ static void b8_refinement_start(b8_refinement *r, const b8_geometry *g, const b8
     b8_layer_steps(tables, options, options->step + 64, r->wider);
     for (int chroma = 0; chroma < 2; ++chroma) {
         const b8_step *step = &r->steps[chroma];
-        const int32_t least = ((256 - r->rounding) * step->q8 + 65535) >> 16;
+        const int32_t least = (int32_t)(((int64_t)(256 - r->rounding) * step->q8 + 65535) >> 16);
         r->limits[chroma] = r->later > 0 || least < step->limit ? least : step->limit;
     }
     for (int model = 0; model < B8_MODELS; ++model) {
