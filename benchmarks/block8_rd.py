@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from farlook.benchmarks.codecs import ImageCodec
 
-DEFAULT = ("block8", "jpeg", "mozjpeg", "j2k", "htj2k", "webp", "avif", "jxl")
+DEFAULT = ("block8", "block8-whole", "jpeg", "mozjpeg", "j2k", "htj2k", "webp", "avif", "jxl")
 RATES = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.50)
 HIGHEST_RATE = 1.0
 """Curves end above this: JPEG needs about so much for what others do with 0.5 bits a pixel."""

@@ -45,18 +45,21 @@ class ImageCodec(Protocol):
 
 
 class Farlook:
-    """A codec of farlook's, by quality."""
+    """A codec of farlook's, by quality, with options besides; `label` is what it is called then."""
 
     settings = (1, *range(4, 101, 4))
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, label: str = "", **options: Any) -> None:
+        self.name = label or name
         self._codec = Codec.load(name, threads=1)
-        self.description = f"farlook's {name}, defaults, by quality"
+        self._codec.check_options(options)
+        self._encode: Callable[..., bytes] = partial(self._codec.encode, **options)
+        text = ", ".join(f"{option}={value}" for option, value in options.items()) or "defaults"
+        self.description = f"farlook's {name}, {text}, by quality"
 
     def encode(self, image: NDArray[np.uint8], setting: float) -> bytes:
         """`setting` is farlook's quality."""
-        return self._codec.encode(image, quality=int(setting))
+        return self._encode(image, quality=int(setting))
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """See `ImageCodec`."""
@@ -248,6 +251,7 @@ class JpegXl:
 
 CODECS: dict[str, Callable[[], ImageCodec]] = {
     "block8": partial(Farlook, "block8"),
+    "block8-whole": partial(Farlook, "block8", label="block8-whole", interleave=False),
     "block8-paper": partial(Farlook, "block8-paper"),
     **{kind.name: kind for kind in (Jpeg, Mozjpeg, Jpeg2000, Htj2k, Webp, Avif, JpegXl)},
 }

@@ -61,7 +61,7 @@ class _Memory:
         """Ask the core."""
         counts = range(1, MAX_SIDE // _COLUMN + 1)
         sizes = [
-            encoder_bytes(Geometry(_COLUMN * count, 1, bands, 16), MIN_MTU) - MIN_MTU for count in counts
+            encoder_bytes(Geometry(_COLUMN * count, 1, bands, 16), MIN_MTU) - 2 * MIN_MTU for count in counts
         ]
         column = -((sizes[0] - sizes[-1]) // (len(sizes) - 1))
         core = max(size - column * count for count, size in zip(counts, sizes, strict=True))
@@ -69,7 +69,7 @@ class _Memory:
 
     def encoder_bytes(self, width: int, mtu: int) -> int:
         """FARLOOK_ENCODER_BYTES."""
-        return _FRONT_BYTES + self.core + self.column * -(-width // _COLUMN) + 2 * _round_up(mtu, _COLUMN)
+        return _FRONT_BYTES + self.core + self.column * -(-width // _COLUMN) + 3 * _round_up(mtu, _COLUMN)
 
 
 def export_c(

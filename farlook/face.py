@@ -31,7 +31,8 @@ def encode(
         quality: 1 (smallest) to 100 (best); 50 if nothing is given.
         bpp: Target in bits a pixel, never exceeded.
         budget: Target in bytes, never exceeded.
-        options: What the codec offers besides: block8 takes `mtu`, `layout`, `roi`, `depth` and `threads`.
+        options: What the codec offers besides: block8 takes `mtu`, `layout`, `interleave`, `roi`,
+            `depth` and `threads`.
 
     Raises:
         UsageError: The codec has no such option; and see below.

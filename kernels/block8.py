@@ -29,11 +29,13 @@ LEVEL_PROBS = int(lib.B8_LEVEL_PROBS)
 ROOT_PROBS = int(lib.B8_ROOT_PROBS)
 SKIP_PROBS = int(lib.B8_SKIP_PROBS)
 CHANGE_PROBS = int(lib.B8_CHANGE_PROBS)
+HOT_LANES = 32
+"""Lanes of a row that most blocks need; the core keeps the rest apart."""
 MODELS = ("luma", "chroma", "luma means", "chroma means")
 GROUPS = (48, 24, 15, 3)
 SIDES = (8, 8, 4, 2)
 
-_MAGIC = b"B8T1"
+_MAGIC = b"B8T2"
 _SIGMOID = np.round(32768 / (1 + np.exp(-(np.arange(256) - 128) / 16))).clip(1, 32767).astype(np.uint16)
 _PROBABILITY_MAX = 32767
 _MAX_SETS = 32
@@ -90,7 +92,8 @@ class Tables:
         for tables in (*self.sets, *self.refinements):
             words = (*tables.levels, *tables.roots, tables.skip)
             words += () if tables.changes is None else (tables.changes,)
-            parts += [array.tobytes() for array in (*tables.rows, *tables.signs)]
+            parts += [half.tobytes() for rows in tables.rows for half in _halves(rows)]
+            parts += [array.tobytes() for array in tables.signs]
             parts += [array.astype("<u2").tobytes() for array in words]
         return b"".join(parts)
 
@@ -141,9 +144,13 @@ class _Reader:
             raise BundleError("the bundle's tables hold a probability of 0 or 1")
         return values
 
+    def rows(self, count: int) -> NDArray[np.int8]:
+        halves = self.take(count * 64).view(np.int8).reshape(2, count, HOT_LANES)
+        return np.concatenate(list(halves), axis=1)
+
     def table_set(self, *, refines: bool) -> TableSet:
         return TableSet(
-            rows=tuple(self.take(rows_of(g) * 64).view(np.int8).reshape(-1, 64) for g in GROUPS),
+            rows=tuple(self.rows(rows_of(g)) for g in GROUPS),
             signs=tuple(self.take(sign_rows_of(g) * 16).view(np.int8).reshape(-1, 16) for g in GROUPS),
             levels=tuple(self.probabilities(LEVEL_PROBS) for _ in GROUPS),
             roots=tuple(self.probabilities(ROOT_PROBS) for _ in range(2)),
@@ -201,7 +208,7 @@ class Packet:
     """A run of units, coded alone.
 
     Attributes:
-        first: The first unit's number.
+        first: The first unit's number; docs/block8-format.md says how units are numbered.
         count: Units.
         step: Index of the quantiser step.
         data: From an encoder the whole packet, framed; for a decoder the payload.
@@ -250,6 +257,7 @@ class Core:
         mtu: int,
         digest: bytes = bytes(2),
         finer: NDArray[np.uint8] | None = None,
+        interleave: bool = False,
     ) -> Settings:
         """How to encode.
 
@@ -259,9 +267,11 @@ class Core:
             mtu: Most bytes of a packet.
             digest: Two bytes that tell these tables from others.
             finer: uint8 [units], step indices by which units are finer; None: all alike.
+            interleave: Put units that touch into different packets.
         """
+        layout = lib.B8_INTERLEAVED if interleave else lib.B8_TILES
         header = ffi.new("uint8_t[]", int(lib.B8_HEADER_BYTES))
-        size = lib.b8_write_header(geometry.native(), step, finer is not None, 0, digest, header)
+        size = lib.b8_write_header(geometry.native(), step, finer is not None, layout, digest, header)
         map_pointer = ffi.NULL if finer is None else ffi.from_buffer("uint8_t[]", finer)
         raw = bytes(ffi.buffer(header, size))
         values = (step, self.tables.chroma_finer, mtu, size, list(header), map_pointer)
@@ -316,9 +326,18 @@ class Core:
         coefficients: Coefficients,
         *,
         has_finer: bool = False,
+        interleaved: bool = False,
         trace: NDArray[np.uint16] | None = None,
     ) -> int:
         """Decode packets into `coefficients`; returns how many words of `trace` were written.
+
+        Args:
+            geometry: The picture's.
+            packets: Packets with their payloads.
+            coefficients: Takes what they hold; units of a packet that cannot be decoded stay unknown.
+            has_finer: Units say how much finer their steps are.
+            interleaved: Units that touch are in different packets.
+            trace: uint16, receives what training learns from.
 
         Raises:
             CorruptStreamError: A payload holds what no encoder writes.
@@ -326,9 +345,9 @@ class Core:
         native, data = native_packets(packets)
         memory = _Memory(int(lib.b8_decoder_bytes(geometry.native())))
         mark = ffi.new("uint8_t[1]")
-        options = ffi.new(
-            "b8_options *", (0, self.tables.chroma_finer, MIN_MTU, 0, [], mark if has_finer else ffi.NULL)
-        )
+        kind = (lib.B8_INTERLEAVED if interleaved else lib.B8_TILES) << 2
+        finer = mark if has_finer else ffi.NULL
+        options = ffi.new("b8_options *", (0, self.tables.chroma_finer, MIN_MTU, 1, [kind], finer))
         log = ffi.NULL
         if trace is not None:
             log = ffi.new("b8_trace *", (ffi.from_buffer("uint16_t[]", trace), len(trace), 0))
@@ -372,7 +391,9 @@ class Core:
         sets = ffi.new("b8_set[]", len(tables))
         for slot, values in zip(sets, tables, strict=True):
             for model in range(len(MODELS)):
-                slot.rows[model] = self._pointer("int8_t[]", _aligned(values.rows[model]))
+                rows, rest = _halves(values.rows[model])
+                slot.rows[model] = self._pointer("int8_t[]", _aligned(rows))
+                slot.rest[model] = self._pointer("int8_t[]", _aligned(rest))
                 slot.ends[model] = self._pointer("int8_t[]", values.rows[model][:, 0])
                 slot.signs[model] = self._pointer("int8_t[]", values.signs[model])
                 slot.levels[model] = self._pointer("uint16_t[]", values.levels[model])
@@ -534,8 +555,13 @@ def step_size(index: int) -> float:
     return int(lib.b8_step_q8(index)) / 1024
 
 
+def _halves(rows: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """The lanes of rows that most blocks need, and the rest."""
+    return rows[:, :HOT_LANES], rows[:, HOT_LANES:]
+
+
 def _aligned(array: NDArray[np.int8]) -> NDArray[np.int8]:
-    """A copy on a boundary of 64 bytes: a row to a cache line."""
+    """A copy on a boundary of 64 bytes: no row lies in two cache lines."""
     room = np.empty(array.nbytes + 64, np.int8)
     offset = -room.ctypes.data % 64
     copy = room[offset : offset + array.nbytes].reshape(array.shape)

@@ -56,11 +56,11 @@ class Block8Config:
         seed: Of the order of the blocks.
     """
 
-    pictures: int = 96
+    pictures: int = 192
     side: int = 512
-    epochs: tuple[int, int] = (4, 2)
+    epochs: tuple[int, int] = (12, 10)
     rate: float = 0.06
-    batch: int = 8192
+    batch: int = 4096
     rounds: int = 2
     seed: int = 0
 

@@ -7,6 +7,7 @@ rows, so that Adam with a falling rate finds the optimum.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +166,6 @@ class _Batch:
     sign_starts: Tensor
     levels: Tensor
     known: Tensor | None
-    ends: Tensor | None
 
 
 def _loss(network: BlockLogits, batch: _Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -180,7 +180,7 @@ def _loss(network: BlockLogits, batch: _Batch) -> tuple[Tensor, Tensor, Tensor]:
         before = before + (known != 0).sum(1, keepdim=True)
     items, known_items = _items(found), None if known is None else _items(known)
     zero, end = network(batch.rows, batch.row_starts, items, known_items, before)
-    coded, asked, no_more = _decisions(present, batch.known, batch.ends)
+    coded, asked, no_more = _decisions(present, batch.known)
     bits = functional.binary_cross_entropy_with_logits(zero, present.float(), reduction="none")[coded].sum()
     bits = bits + functional.binary_cross_entropy_with_logits(end, no_more, reduction="none")[asked].sum()
     low = slice(1, network.signed + 1)
@@ -206,13 +206,13 @@ def _signed_items(network: BlockLogits, items: Tensor, levels: Tensor) -> Tensor
     return items[:, network._signed_columns()] * torch.cat([signs, signs], dim=1)
 
 
-def _decisions(present: Tensor, known: Tensor | None, ends: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _decisions(present: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Where "not zero" and "no more" are decided, and what of the latter."""
     places = present.shape[1]
     place = torch.arange(places)
     last = (present * place).amax(1, keepdim=True)
     no_more = (place > last).float()
-    if known is None or ends is None:
+    if known is None:
         asked = torch.roll(present, 1, dims=1)
         asked[:, 0] = False
         asked[:, 1] = True
@@ -222,8 +222,12 @@ def _decisions(present: Tensor, known: Tensor | None, ends: Tensor | None) -> tu
     passed = (open_places * place).cummax(1).values.roll(1, dims=1)  # the open place before
     passed[:, 0] = 0
     asked = open_places & ((passed == 0) | present.gather(1, passed))
-    coded = open_places & (((place <= last) & (place < final)) | ~ends[:, None])
-    return coded, asked & ends[:, None], no_more
+    return open_places & (place <= last) & (place < final), asked, no_more
+
+
+def fit_steps(data: BlockData, epochs: int, batch: int) -> int:
+    """Optimiser steps that a model's blocks are worth."""
+    return max(1, epochs * -(-min(len(data.levels), _ENOUGH) // batch))
 
 
 def fit_model(
@@ -235,13 +239,13 @@ def fit_model(
     rate: float,
     batch: int,
     seed: int,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> FittedModel:
-    """Fit one model's tables to blocks; `progress` is told steps done and in all."""
+    """Fit one model's tables to blocks, in `fit_steps` steps; `progress` is told of each."""
     network = BlockLogits(model, start)
     count = len(data.levels)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate, betas=(0.9, 0.99))
-    steps = max(1, epochs * -(-min(count, _ENOUGH) // batch))
+    steps = fit_steps(data, epochs, batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(seed)
     done = 0
@@ -259,7 +263,7 @@ def fit_model(
             optimiser.step()
             schedule.step()
             done += 1
-            progress(done, steps)
+            progress()
     return _finish(model, network, data, batch)
 
 
@@ -315,11 +319,22 @@ def fit_set(
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> tuple[TableSet, dict[str, float]]:
     """Fit a set of tables to what the coder met; also the bits that each part of the streams takes."""
+    total = sum(fit_steps(data, epochs, batch) for data in met.blocks)
+    done = itertools.count(1)
     fitted = []
     for model, data in enumerate(met.blocks):
         rows = None if start is None else (start.rows[model], start.signs[model])
         fitted.append(
-            fit_model(model, data, rows, epochs=epochs, rate=rate, batch=batch, seed=seed, progress=progress)
+            fit_model(
+                model,
+                data,
+                rows,
+                epochs=epochs,
+                rate=rate,
+                batch=batch,
+                seed=seed,
+                progress=lambda: progress(next(done), total),
+            )
         )
     roots = [_fit_roots(pairs) for pairs in met.roots]
     ones = np.bincount(met.skips[:, 0], met.skips[:, 1], 5)
@@ -388,7 +403,6 @@ def _take(data: BlockData, chosen: NDArray[np.int64]) -> _Batch:
         sign_starts,
         torch.from_numpy(data.levels[chosen].astype(np.int32)),
         None if data.known is None else torch.from_numpy(data.known[chosen]),
-        None if data.ends is None else torch.from_numpy(data.ends[chosen]),
     )
 
 

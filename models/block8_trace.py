@@ -23,7 +23,8 @@ _ROOTS = (4, 5)
 _SKIP = 6
 _CHANGE = 7
 _KNOWN = 64
-_LIKELY = 256
+_INTERLEAVED = 4
+"""All but every fourth picture are coded with interleaved packets, as encoders do unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,6 @@ class BlockData:
         levels: int16 [n, side^2], by place in the scan; column 0 is not used.
         known: bool, of the same shape, of blocks that are refined: places of which nothing is decided. The levels
             there were known before, and are contexts, or are 0.
-        ends: bool [n], of blocks that are refined: "no more" is decided, too.
     """
 
     rows: NDArray[np.uint16]
@@ -47,7 +47,6 @@ class BlockData:
     sign_starts: NDArray[np.int64]
     levels: NDArray[np.int16]
     known: NDArray[np.bool_] | None = None
-    ends: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,15 @@ def trace_pictures(
 ) -> PictureData:
     """Code pictures with a step and gather what the coder met."""
     logs = []
-    for picture in pictures:
+    for number, picture in enumerate(pictures):
         height, width = picture.shape[:2]
         geometry = Geometry(width, height, 1 if picture.ndim == 2 else 3, 8)
-        settings = core.settings(geometry, step=step, mtu=mtu)
+        apart = number % _INTERLEAVED != 0
+        settings = core.settings(geometry, step=step, mtu=mtu, interleave=apart)
         framed = core.encode_rows(picture, 0, geometry.units_y, settings)
         packets = [read_packet(packet.data, settings.header) for packet in framed]
         log = np.empty(64 * picture.size + 4096, np.uint16)
-        used = core.decode(geometry, packets, Coefficients(geometry), trace=log)
+        used = core.decode(geometry, packets, Coefficients(geometry), interleaved=apart, trace=log)
         logs.append(log[:used].copy())
     return gather(np.concatenate(logs))
 
@@ -121,10 +121,9 @@ def _block_data(log: NDArray[np.uint16], starts: NDArray[np.int64], side: int, r
     levels[owners, places] = pairs[1::2].view(np.int16)
     if not refined:
         return BlockData(rows, row_starts, signs, sign_starts, levels)
-    likely = (log[starts + 2] & _LIKELY) != 0
-    known = np.repeat(likely[:, None], side * side, axis=1)
+    known = np.zeros(levels.shape, bool)
     known[owners, places] = (pairs[0::2] & _KNOWN) != 0
-    return BlockData(rows, row_starts, signs, sign_starts, levels, known, ~likely)
+    return BlockData(rows, row_starts, signs, sign_starts, levels, known)
 
 
 def _ragged(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farlook.models import checkpoint
+from farlook.models.memory import keep_freed_memory
 from farlook.models.progress import silent
 from farlook.runtime.errors import MissingExtraError, OutputError, TrainingError, UsageError
 from farlook.runtime.files import write_bytes
@@ -136,6 +137,7 @@ class Trainer:
     ) -> None:
         if checkpoint_every < 1 or log_every < 1:
             raise UsageError("checkpoint_every and log_every must be at least 1")
+        keep_freed_memory()
         self._folder = open_run(out_dir, resume=resume)
         self._identity = dict(identity)
         self.report = report

@@ -51,6 +51,7 @@ int32_t farlook_begin(farlook_encoder *encoder, const farlook_settings *settings
     const b8_geometry geometry = {settings->width, settings->height, settings->bands, settings->depth};
     const uint32_t front = FARLOOK_FRONT_BYTES + FARLOOK_MTU_BYTES;
     const int has_finer = (settings->finer != NULL) ? 1 : 0;
+    const int layout = (settings->interleave != 0u) ? B8_INTERLEAVED : B8_TILES;
     b8_options options;
     int32_t status;
     (void)memset(state, 0, sizeof(*state));
@@ -65,7 +66,8 @@ int32_t farlook_begin(farlook_encoder *encoder, const farlook_settings *settings
     options.step = settings->step;
     options.chroma_finer = FARLOOK_CHROMA_FINER;
     options.mtu = settings->mtu;
-    options.header_size = b8_write_header(&geometry, settings->step, has_finer, 0, farlook_digest, options.header);
+    options.header_size =
+        b8_write_header(&geometry, settings->step, has_finer, layout, farlook_digest, options.header);
     options.finer = settings->finer;
     state->core = encoder->bytes + front;
     status = b8_encoder_start(state->core, FARLOOK_ENCODER_BYTES - front, &geometry, &farlook_tables, &options, 0u,

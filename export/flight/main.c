@@ -128,7 +128,7 @@ static int run(FILE *in, farlook_settings *settings, output *out)
 
 int main(int argc, char **argv)
 {
-    farlook_settings settings = {0, 0, 0, 0, 0, (FARLOOK_MAX_MTU < 1024u) ? FARLOOK_MAX_MTU : 1024u, NULL};
+    farlook_settings settings = {0, 0, 0, 0, 0, (FARLOOK_MAX_MTU < 1024u) ? FARLOOK_MAX_MTU : 1024u, 1, NULL};
     output out = {stdout, 0, 0};
     FILE *in = stdin;
     uint32_t quality = 50;

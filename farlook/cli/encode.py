@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from farlook.cli.batch import work_through
-from farlook.cli.options import Backend, Bpp, Budget, CodecName, Depth, Layout, Mtu, Quality, Roi, Threads
+from farlook.cli.options import (
+    Backend,
+    Bpp,
+    Budget,
+    CodecName,
+    Depth,
+    Interleave,
+    Layout,
+    Mtu,
+    Quality,
+    Roi,
+    Threads,
+)
 from farlook.runtime.codec import DEFAULT_CODEC, Codec
 from farlook.runtime.errors import ImageError, UsageError
 from farlook.runtime.files import write_bytes, write_packets
@@ -47,6 +59,7 @@ def encode(
     budget: Budget = None,
     mtu: Mtu = None,
     layout: Layout = None,
+    interleave: Interleave = None,
     roi: Roi = None,
     depth: Depth = None,
     packets: Annotated[
@@ -62,6 +75,7 @@ def encode(
     given = {
         "mtu": mtu,
         "layout": layout,
+        "interleave": interleave,
         "roi": [_region(text) for text in roi or ()] or None,
         "depth": depth,
     }

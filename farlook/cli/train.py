@@ -51,11 +51,13 @@ def block8(
         "runs/block8"
     ),
     resume: Resume = False,
-    pictures: Annotated[int, typer.Option("--pictures", help="Pictures that are used, at most.", min=1)] = 96,
+    pictures: Annotated[
+        int, typer.Option("--pictures", help="Pictures that are used, at most.", min=1)
+    ] = 192,
     rounds: Annotated[int, typer.Option("--rounds", help="Fits of each set of tables.", min=1)] = 2,
     seed: Seed = 0,
 ) -> None:
-    """Train block8: the order of its latents, and the tables that its coder decides by. Takes 15 to 30 minutes."""
+    """Train block8: the order of its latents, and the tables that its coder decides by. Takes about 20 minutes."""
     from farlook.models.block8 import Block8Config
     from farlook.models.block8_training import train_block8
 

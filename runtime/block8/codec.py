@@ -11,7 +11,7 @@ import numpy as np
 from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry, Tables
 from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
 from farlook.runtime.block8.decode import check_plausible, decode_tiles, groups_of, synthesise
-from farlook.runtime.block8.job import Job, step_of
+from farlook.runtime.block8.job import Job, may_interleave, step_of
 from farlook.runtime.block8.progressive import decode_layers
 from farlook.runtime.block8.rate import code_within
 from farlook.runtime.block8.rate_layers import code_layers, code_layers_within
@@ -48,7 +48,7 @@ class Block8Codec(Codec):
         variant: The C core's vector width, see `farlook.kernels.block8.Core`; all give the same bytes.
     """
 
-    options = ("mtu", "layout", "roi", "depth", "threads")
+    options = ("mtu", "layout", "interleave", "roi", "depth", "threads")
     deep = True
 
     def __init__(
@@ -77,6 +77,7 @@ class Block8Codec(Codec):
         budget: int | None = None,
         mtu: int = DEFAULT_MTU,
         layout: str = "tiles",
+        interleave: bool = True,
         roi: Sequence[Sequence[float]] = (),
         depth: int | None = None,
         threads: int = 0,
@@ -91,6 +92,9 @@ class Block8Codec(Codec):
             mtu: Most bytes of a packet, 64 to 16384.
             layout: "tiles", where every packet decodes alone, or "progressive", where a stream that is cut
                 anywhere shows the whole picture.
+            interleave: Put 32x32 pixels that touch into different packets, in the layout "tiles": around what
+                is lost, the rest of the picture is there to fill it in from. Costs about 2 % more bytes; pictures of
+                a packet or two are not interleaved.
             roi: Regions (x, y, width, height[, weight]) in pixels that get more of the bytes; a weight of 4,
                 the default, brings their error down to about a quarter. Layout "tiles" only.
             depth: Bits of a sample that count, 9 to 16, of a uint16 picture; 16 if not given.
@@ -104,7 +108,7 @@ class Block8Codec(Codec):
             UsageError: More than one target is given, or an option lies outside its range.
             TargetError: Even the coarsest steps take more than `bpp` or `budget` allow.
         """
-        job = self._job(image, mtu=mtu, roi=roi, depth=depth, threads=threads)
+        job = self._job(image, mtu=mtu, interleave=interleave, roi=roi, depth=depth, threads=threads)
         return b"".join(_pieces(job, quality, bpp, budget, layout))
 
     def encode_into(
@@ -157,6 +161,7 @@ class Block8Codec(Codec):
         depth: int = 8,
         quality: float = DEFAULT_QUALITY,
         mtu: int = DEFAULT_MTU,
+        interleave: bool = True,
     ) -> StreamEncoder:
         """An encoder that takes a picture row by row and holds some rows of it only.
 
@@ -167,6 +172,7 @@ class Block8Codec(Codec):
             depth: Bits of a sample, 8 to 16.
             quality: 1 to 100, fractions allowed.
             mtu: Most bytes of a packet.
+            interleave: As for `encode`.
 
         Raises:
             UsageError: A number lies outside its range.
@@ -180,7 +186,11 @@ class Block8Codec(Codec):
         target_bytes(width * height, quality, None, None, whole=False)
         geometry = Geometry(width, height, bands, depth)
         settings = self._core.settings(
-            geometry, step=step_of(quality), mtu=check_mtu(mtu), digest=self._digest
+            geometry,
+            step=step_of(quality),
+            mtu=check_mtu(mtu),
+            digest=self._digest,
+            interleave=bool(interleave) and may_interleave(geometry),
         )
         return StreamEncoder(self._core, geometry, settings)
 
@@ -242,6 +252,7 @@ class Block8Codec(Codec):
         image: NDArray[Any],
         *,
         mtu: int = DEFAULT_MTU,
+        interleave: bool = True,
         roi: Sequence[Sequence[float]] = (),
         depth: int | None = None,
         threads: int = 0,
@@ -263,6 +274,7 @@ class Block8Codec(Codec):
             self._digest,
             finer_map(geometry, roi),
             self._thread_count(threads),
+            bool(interleave) and may_interleave(geometry),
         )
 
     def _decoded(self, header: Header, packets: Sequence[Packet], threads: int) -> Coefficients:

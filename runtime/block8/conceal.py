@@ -56,12 +56,16 @@ def decode_each(core: Core, header: Header, packets: Sequence[Packet], coefficie
     if not packets:
         return
     try:
-        core.decode(header.geometry, packets, coefficients, has_finer=header.has_finer)
+        core.decode(
+            header.geometry,
+            packets,
+            coefficients,
+            has_finer=header.has_finer,
+            interleaved=header.interleaved,
+        )
         return
     except CorruptStreamError:
         if len(packets) == 1:
-            packet = packets[0]
-            coefficients.known[packet.first : packet.first + packet.count] = 0
             return
     for packet in packets:
         decode_each(core, header, [packet], coefficients)

@@ -40,7 +40,13 @@ def decode_tiles(core: Core, header: Header, packets: Sequence[Packet], threads:
     coefficients = Coefficients(header.geometry)
 
     def work(group: Sequence[Packet]) -> None:
-        core.decode(header.geometry, group, coefficients, has_finer=header.has_finer)
+        core.decode(
+            header.geometry,
+            group,
+            coefficients,
+            has_finer=header.has_finer,
+            interleaved=header.interleaved,
+        )
 
     for _ in in_order(work, groups_of(packets, 4 * threads), threads):
         pass

@@ -27,7 +27,7 @@ def describe(data: bytes) -> StreamInfo:
         size=len(data),
         packets=len(packets),
         tile=UNIT,
-        layout=header.layout,
+        layout="tiles, interleaved" if header.interleaved else header.layout,
         largest_packet=max(map(len, packets)),
         step=round(step_size(header.step), 3),
     )

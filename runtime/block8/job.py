@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from farlook.kernels.block8 import slice_rows
@@ -23,6 +23,10 @@ FINEST_QUALITY_STEP, COARSEST_QUALITY_STEP = 64, 681
 """Step indices of quality 100 and of quality 1."""
 
 
+_FEW_UNITS = 64
+"""Pictures of 256x256 pixels: about two packets at 0.25 bits a pixel."""
+
+
 def step_of(quality: float) -> int:
     """The index of the step for a quality of 1 to 100."""
     span = COARSEST_QUALITY_STEP - FINEST_QUALITY_STEP
@@ -33,6 +37,11 @@ def quality_of(step: int) -> float:
     """Undo `step_of`; what is finer or coarser than any quality counts as 100 or 1."""
     span = COARSEST_QUALITY_STEP - FINEST_QUALITY_STEP
     return min(max(1 + (COARSEST_QUALITY_STEP - step) * 99 / span, 1), 100)
+
+
+def may_interleave(geometry: Geometry) -> bool:
+    """Whether a picture has units enough for several packets; one packet alone has none to be interleaved with."""
+    return geometry.units > _FEW_UNITS
 
 
 def slices_of(geometry: Geometry) -> list[tuple[int, int]]:
@@ -63,6 +72,7 @@ class Job:
         digest: First two bytes of the bundle's digest.
         finer: uint8 [units], step indices by which units are finer, or None.
         threads: How many to work with; the bytes do not depend on it.
+        interleave: Put units that touch into different packets.
     """
 
     core: Core
@@ -72,6 +82,7 @@ class Job:
     digest: bytes
     finer: NDArray[np.uint8] | None
     threads: int
+    interleave: bool = False
 
     def settings(self, step: int, header_step: int | None = None) -> Settings:
         """How the core codes this picture at a step, given by its index.
@@ -86,15 +97,29 @@ class Job:
             mtu=self.mtu,
             digest=self.digest,
             finer=self.finer,
+            interleave=self.interleave,
         )
         settings.options.step = step
         return settings
 
     def code(self, step: int) -> Iterator[bytes]:
-        """The packets of every slice, in the stream's order."""
+        """The packets of every slice, in the stream's order; one alone is not interleaved."""
+        slices = slices_of(self.geometry)
+        if self.interleave and len(slices) == 1:
+            packets = list(self._code(step))
+            if len(packets[0]) > self.mtu:
+                return iter(packets)
+            return replace(self, interleave=False).code(step)
+        return self._code(step)
+
+    def _code(self, step: int) -> Iterator[bytes]:
         settings = self.settings(step)
 
         def work(rows: tuple[int, int]) -> bytes:
             return joined(self.core.encode_rows(self.image, *rows, settings))
 
         return in_order(work, slices_of(self.geometry), self.threads)
+
+    def for_budget(self, budget: int) -> Job:
+        """The job, interleaved only if slices have several packets at this budget in bytes."""
+        return replace(self, interleave=self.interleave and budget > self.mtu * len(slices_of(self.geometry)))

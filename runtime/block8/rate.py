@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 _STORED_UNITS = 2048
 """Most units of a picture whose coefficients are kept: 3 KB each."""
 
-_SAMPLE_EVERY, _SAMPLE_ROWS, _SAMPLE_BYTES = 4, 8, 100
+_SAMPLE_EVERY, _SAMPLE_ROWS, _SAMPLE_BYTES = 4, 8, 250
 """A sample is every fourth row of units, of pictures that have eight, if it is coded to so many bytes a row."""
-
-_SAMPLE_TRIALS, _SAMPLE_NEAR = 3, 60
-"""Trials of the sample at the most; one so few steps from the next is the last."""
 
 _GUESSES = 6
 """After so many guesses plain bisection ends the search."""
@@ -51,6 +48,7 @@ def code_within(job: Job, budget: int) -> list[bytes]:
     Raises:
         TargetError: Even the coarsest steps take more.
     """
+    job = job.for_budget(budget)
     if job.geometry.units > _STORED_UNITS:
         return code_slices_within(job, budget)
     return _Search(job, budget).run()
@@ -124,20 +122,14 @@ class _Search:
         step = guesses.next()
         if share == 1 or share * self._budget < _SAMPLE_BYTES * rows:
             return step
-        for _ in range(_SAMPLE_TRIALS):
-            settings = self._job.settings(step)
-            size = -OVERHEAD * rows
-            for row in self._rows:
-                packets = self._job.core.encode_stored(self._row(row), row, row + 1, settings)
-                size += sum(len(packet.data) for packet in packets)
-            typical = (
-                count_levels(self._stores, step) * share / count_levels(map(self._row, self._rows), step)
-            )
-            guesses.add(step, max(size, 1) * typical)
-            before, step = step, guesses.next()
-            if abs(step - before) < _SAMPLE_NEAR:
-                break
-        return step
+        settings = self._job.settings(step)
+        size = -OVERHEAD[self._job.interleave] * rows
+        for row in self._rows:
+            packets = self._job.core.encode_stored(self._row(row), row, row + 1, settings)
+            size += sum(len(packet.data) for packet in packets)
+        typical = count_levels(self._stores, step) * share / count_levels(map(self._row, self._rows), step)
+        guesses.add(step, max(size, 1) * typical)
+        return guesses.next()
 
     def _row(self, row: int) -> NDArray[np.int16]:
         """The coefficients of a row of units."""

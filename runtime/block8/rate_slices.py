@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 ENOUGH, AIM = 0.97, 0.986
 """Shares of the budget: with what to be content, and what to try for."""
 
-OVERHEAD = 20
-"""Bytes by which rows of units are dearer in packets of their own."""
+OVERHEAD = {False: 20, True: 30}
+"""Bytes by which rows of units are dearer in packets of their own, or in two each if they are interleaved."""
 
 _LEAST, _MOST = 0.977, 0.996
 """Shares of the budget between which the expected size may lie before the step is changed."""
@@ -50,6 +50,7 @@ def code_slices_within(job: Job, budget: int) -> list[bytes]:
 class _Loop:
     def __init__(self, job: Job, budget: int) -> None:
         self._job, self._budget = job, budget
+        self._overhead = OVERHEAD[job.interleave]
         self._slices = slices_of(job.geometry)
         self._all = range(len(self._slices))
         self._main = STEPS - 1  # the header's step
@@ -88,7 +89,7 @@ class _Loop:
     def _first_step(self) -> int:
         """The step at which the sample promises the budget; sets what every slice is expected to take."""
         rows = len(self._rows)
-        target = (AIM * self._budget - OVERHEAD * len(self._slices)) * rows / self._job.geometry.units_y
+        target = (AIM * self._budget - self._overhead * len(self._slices)) * rows / self._job.geometry.units_y
         guesses = Guesses(self._demand, target)
         step = guesses.next()
         for _ in range(_SAMPLE_TRIALS):
@@ -112,7 +113,7 @@ class _Loop:
         def work(i: int) -> int:
             row = self._rows[i]
             packets = job.core.encode_stored(self._stores[i], row, row + 1, settings)
-            return max(sum(len(packet.data) for packet in packets) - OVERHEAD, 1)
+            return max(sum(len(packet.data) for packet in packets) - self._overhead, 1)
 
         return list(in_order(work, range(len(self._rows)), job.threads))
 
@@ -120,7 +121,7 @@ class _Loop:
         """What slices should take at a step; `factor` is by how much the sample was too low so far."""
         chosen = list(numbers)
         growth = factor * self._demand.bytes_at(step) / self._demand.bytes_at(self._expected_step)
-        return OVERHEAD * len(chosen) + growth * sum(self._expected[number] for number in chosen)
+        return self._overhead * len(chosen) + growth * sum(self._expected[number] for number in chosen)
 
     def _code(self, numbers: Iterable[int], step: int) -> None:
         job, chosen = self._job, list(numbers)
@@ -152,11 +153,11 @@ class _Loop:
             return step
         used, done = self._used(), len(self._coded)
         expected = sum(self._expect([number], self._steps[number]) for number in self._coded)
-        factor = max(used - OVERHEAD * done, 1) / max(expected - OVERHEAD * done, 1)
+        factor = max(used - self._overhead * done, 1) / max(expected - self._overhead * done, 1)
         left = self._expect(rest, step, factor)
         if _LEAST * self._budget <= used + left <= _MOST * self._budget:
             return step
-        fixed = OVERHEAD * len(rest)
+        fixed = self._overhead * len(rest)
         wanted = max(AIM * self._budget - used - fixed, 0.02 * self._budget)
         return self._demand.step_for(wanted, (left - fixed) / self._demand.bytes_at(step), step)
 
@@ -169,7 +170,7 @@ class _Loop:
         begin, size = count, 0
         while begin > 0 and not (size > 0 and 1 / _STRETCH <= (size + missing) / size <= _STRETCH):
             begin -= 1
-            size += max(len(self._coded[begin]) - OVERHEAD, 1)
+            size += max(len(self._coded[begin]) - self._overhead, 1)
         before = self._steps[count - 1]
         scale = size / self._demand.bytes_at(before)
         step = self._demand.step_for(max(size + missing, size / 8), scale, before)

@@ -21,6 +21,9 @@ PREAMBLE = b"\x8fFLK\x02\x02"
 """Magic, format version 2, codec number 2."""
 
 LAYOUTS = ("tiles", "progressive")
+_INTERLEAVED = 2
+"""Of the header: the layout "tiles", with units that touch in different packets."""
+
 DIGEST_BYTES = 2
 
 _FRAME = 5
@@ -38,6 +41,7 @@ class Header:
         step: Index of the quantiser step of packets that have none of their own.
         has_finer: Units say how much finer their steps are.
         layout: "tiles" or "progressive".
+        interleaved: Units that touch are in different packets.
         digest: First two bytes of the digest of the bundle.
         raw: The header's bytes.
     """
@@ -46,6 +50,7 @@ class Header:
     step: int
     has_finer: bool
     layout: str
+    interleaved: bool
     digest: bytes
     raw: bytes
 
@@ -62,10 +67,19 @@ def read_header(data: bytes, offset: int = 0) -> Header:
     digest = cursor.take(DIGEST_BYTES)
     width, height = cursor.varint() + 1, cursor.varint() + 1
     depth, layout = (kind >> 4) + 1, kind >> 2 & 3
-    if max(width, height) > MAX_SIDE or step >= STEPS or depth < 8 or layout >= len(LAYOUTS):
+    if max(width, height) > MAX_SIDE or step >= STEPS or depth < 8 or layout > _INTERLEAVED:
         raise CorruptStreamError("the stream's header holds values that no encoder writes")
     geometry = Geometry(width, height, 3 if kind & 1 else 1, depth)
-    return Header(geometry, step, bool(kind & 2), LAYOUTS[layout], digest, data[offset : cursor.offset])
+    interleaved = layout == _INTERLEAVED
+    return Header(
+        geometry,
+        step,
+        bool(kind & 2),
+        "tiles" if interleaved else LAYOUTS[layout],
+        interleaved,
+        digest,
+        data[offset : cursor.offset],
+    )
 
 
 def first_header(data: bytes) -> Header:
@@ -100,7 +114,7 @@ def read_packet(data: bytes, header: bytes) -> Packet:
     cursor = Cursor(data, _FRAME + (len(header) if flags & _HEADER_FLAG else 0))
     first, count = cursor.varint(), cursor.varint() + 1
     step, layer = header[1] | header[2] << 8, 0
-    if LAYOUTS[header[0] >> 2 & 3] == "progressive":
+    if header[0] >> 2 & 3 == LAYOUTS.index("progressive"):
         layer = cursor.byte()
         if layer >= layer_count(step):
             raise CorruptStreamError(f"a packet is of layer {layer}, but the stream has {layer_count(step)}")

@@ -25,7 +25,7 @@ class StreamEncoder:
             downlink.send(encoder.push(line))
         encoder.finish()
 
-    All bytes joined are the stream that `encode` would make.
+    All bytes joined are the stream that `encode` would make, if that has more than one packet.
 
     Attributes:
         memory_bytes: Working memory, all that is held of the picture.

@@ -1,7 +1,7 @@
 /* Codes many pictures in one run: batch PICTURES STREAMS. pictures.py makes PICTURES, and what STREAMS must be.
  *
- * A picture is nine numbers (width, height, bands, depth, step, mtu, whether units have steps of their own, a row and
- * the step from there on), then by how much units' steps are finer, if they are, then samples; a stream is its size
+ * A picture is ten numbers (width, height, bands, depth, step, mtu, whether units have steps of their own, a row and
+ * the step from there on, whether packets are interleaved), then by how much units' steps are finer, if they are, then samples; a stream is its size
  * and bytes. Numbers have four bytes, samples one or two; the lowest comes first. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "farlook_block8.h"
 
-#define FIELDS 9
+#define FIELDS 10
 
 typedef struct {
     uint8_t *data;
@@ -73,7 +73,7 @@ static const void *read_row(FILE *in, const farlook_settings *s)
 static void encode(FILE *in, const uint32_t *fields, stream *out)
 {
     const size_t units = (size_t)((fields[0] + 31) / 32) * ((fields[1] + 31) / 32);
-    farlook_settings s = {fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], NULL};
+    farlook_settings s = {fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[9], NULL};
     uint8_t *finer = (uint8_t *)malloc(units);
     if (finer == NULL || (fields[6] != 0 && fread(finer, 1, units, in) != units)) {
         fail("PICTURES is cut short");

@@ -13,7 +13,7 @@
 
 #include "tables.h"
 
-#define FIELDS 9
+#define FIELDS 10
 #define VARIANTS 4
 
 typedef struct {
@@ -82,7 +82,8 @@ static int read_picture(FILE *in, picture *p)
         read_all(in, finer, p->units);
         p->options.finer = finer;
     }
-    p->options.header_size = b8_write_header(g, p->options.step, p->options.finer != NULL, 0, farlook_digest,
+    const int layout = number(head + 36) != 0 ? B8_INTERLEAVED : B8_TILES;
+    p->options.header_size = b8_write_header(g, p->options.step, p->options.finer != NULL, layout, farlook_digest,
                                              p->options.header);
     p->stride = (size_t)g->width * g->bands * (g->depth > 8 ? 2 : 1);
     p->rows = (uint8_t *)room(p->stride * g->height);

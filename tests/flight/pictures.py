@@ -50,6 +50,7 @@ class Picture:
     mtu: int
     finer: np.ndarray | None = None
     later: tuple[int, int] = (0, 0)
+    interleave: bool = True
 
     @property
     def geometry(self) -> Geometry:
@@ -68,9 +69,10 @@ class Picture:
             self.mtu,
             self.finer is not None,
             *self.later,
+            self.interleave,
         )
         finer = b"" if self.finer is None else self.finer.tobytes()
-        return struct.pack("<9I", *numbers) + finer + little_endian(self.image)
+        return struct.pack("<10I", *numbers) + finer + little_endian(self.image)
 
 
 def little_endian(image: np.ndarray) -> bytes:
@@ -88,6 +90,7 @@ def golden() -> list[Picture]:
     crops = [photo[:161, :243], photo[100:101, :33], photo[7:40, 300:301]]
     return [
         *(Picture(photo, 8, step, mtu) for step, mtu in ((150, 1024), (376, 1024), (448, 250), (576, 64))),
+        Picture(photo, 8, 376, 1024, interleave=False),
         Picture(grey, 8, 376, 1024, later=(129, 420)),
         *(Picture(crop.copy(), 8, step, 1024) for crop in crops for step in (64, 376)),
         Picture(wide, 8, 500, 300),
@@ -113,7 +116,7 @@ def _random_picture(rng: np.random.Generator) -> Picture:
     mtu = int(2 ** rng.uniform(np.log2(MIN_MTU), np.log2(MAX_MTU)))
     finer = rng.choice([0, 0, 0, 16, 64, 255], units).astype(np.uint8) if rng.random() < 0.15 else None
     later = (int(rng.integers(height)), int(rng.integers(STEPS))) if rng.random() < 0.2 else (0, 0)
-    return Picture(image, depth, int(rng.integers(STEPS)), mtu, finer, later)
+    return Picture(image, depth, int(rng.integers(STEPS)), mtu, finer, later, bool(rng.integers(2)))
 
 
 def _levels(rng: np.random.Generator, height: int, width: int, bands: int) -> np.ndarray:
@@ -139,7 +142,14 @@ def _levels(rng: np.random.Generator, height: int, width: int, bands: int) -> np
 def stream_of(core: Core, picture: Picture, digest: bytes) -> bytes:
     """What farlook writes: slices one after the other, each from an encoder of its own if the step stays."""
     geometry = picture.geometry
-    settings = core.settings(geometry, step=picture.step, mtu=picture.mtu, digest=digest, finer=picture.finer)
+    settings = core.settings(
+        geometry,
+        step=picture.step,
+        mtu=picture.mtu,
+        digest=digest,
+        finer=picture.finer,
+        interleave=picture.interleave,
+    )
     row, step = picture.later
     if row:
         encoder = Encoder(core, 0, geometry.units_y, settings)
@@ -160,7 +170,7 @@ def decoded(core: Core, stream: bytes) -> np.ndarray:
     header, packets = read_stream(stream)
     geometry = header.geometry
     coefficients = Coefficients(geometry)
-    core.decode(geometry, packets, coefficients, has_finer=header.has_finer)
+    core.decode(geometry, packets, coefficients, has_finer=header.has_finer, interleaved=header.interleaved)
     shape = (geometry.height, geometry.width, 3)[: 3 if geometry.bands == 3 else 2]
     image = np.zeros(shape, np.uint8 if geometry.depth == 8 else np.uint16)
     core.synthesise(geometry, 0, geometry.units_y, coefficients, image)

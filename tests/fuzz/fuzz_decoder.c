@@ -14,7 +14,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const b8_tables *tables = tables_of(random == 1 ? seed : 0);
     const b8_geometry g = take_geometry(&in);
     const uint8_t mark = 0;
-    const b8_options options = {.chroma_finer = tables_chroma_finer(), .finer = take(&in, 2) ? &mark : NULL};
+    const uint32_t kind = take(&in, 4);
+    const b8_options options = {
+        .chroma_finer = tables_chroma_finer(),
+        .finer = kind & 1 ? &mark : NULL,
+        .header = {(kind & 2 ? B8_INTERLEAVED : B8_TILES) << 2},
+    };
     const size_t stride = (size_t)g.width * g.bands * (g.depth > 8 ? 2 : 1) + take(&in, 5);
     const uint32_t cut = take(&in, 65536);
     b8_packet packets[MAX_PACKETS];

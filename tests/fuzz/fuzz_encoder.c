@@ -106,8 +106,9 @@ static job take_job(input *in, uint8_t *finer)
         finer[i] = (uint8_t)(random_next(&state) >> (finer_kind == 1 ? 24 : 28));
     }
     j.options.finer = finer_kind == 0 ? NULL : finer;
+    const int layout = take(in, 2) ? B8_INTERLEAVED : B8_TILES;
     j.options.header_size =
-        b8_write_header(g, j.options.step, j.options.finer != NULL, 0, digest, j.options.header);
+        b8_write_header(g, j.options.step, j.options.finer != NULL, layout, digest, j.options.header);
     for (uint32_t begin = 0; begin < rows && j.slices < 3; ++j.slices) {
         j.bounds[j.slices] = begin;
         begin += 1 + take(in, rows);

@@ -83,7 +83,7 @@ static void fill_ends(table_file *t)
     for (uint32_t i = 0; i < t->count; ++i) {
         for (int model = 0; model < B8_MODELS; ++model) {
             for (uint32_t row = 0; row < B8_ROWS(GROUPS[model]); ++row) {
-                t->ends[i][model][row] = t->sets[i].rows[model][64 * row];
+                t->ends[i][model][row] = t->sets[i].rows[model][32 * row];
             }
             t->sets[i].ends[model] = t->ends[i][model];
         }
@@ -95,7 +95,9 @@ static size_t lay_out_set(b8_set *set, const uint8_t *data, size_t at, int refin
 {
     for (int model = 0; model < B8_MODELS; ++model) {
         set->rows[model] = (const int8_t *)data + at;
-        at += 64 * B8_ROWS(GROUPS[model]);
+        at += 32 * B8_ROWS(GROUPS[model]);
+        set->rest[model] = (const int8_t *)data + at;
+        at += 32 * B8_ROWS(GROUPS[model]);
     }
     for (int model = 0; model < B8_MODELS; ++model) {
         set->signs[model] = (const int8_t *)data + at;
@@ -120,7 +122,7 @@ static size_t lay_out_set(b8_set *set, const uint8_t *data, size_t at, int refin
 static size_t lay_out(table_file *t, const uint8_t *data, size_t size)
 {
     uint16_t head[3];
-    if (size < 10 || memcmp(data, "B8T1", 4) != 0) {
+    if (size < 10 || memcmp(data, "B8T2", 4) != 0) {
         return 0;
     }
     memcpy(head, data + 4, sizeof head);

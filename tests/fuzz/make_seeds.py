@@ -38,7 +38,9 @@ def encoder_seed(
     seed: int = 1, kind: int = 0, finer: int = 0, pixels: bytes = b"",
 ) -> bytes:  # fmt: skip
     """An input of `fuzz_encoder.c`: one slice, rows without a gap."""
-    head = fields(kind, seed, bands == 3, depth - 8, width - 1, height - 1, step, 0, mtu - 64, finer)
+    head = fields(
+        kind, seed, bands == 3, depth - 8, width - 1, height - 1, step, 0, mtu - 64, finer, seed // 16 % 2
+    )
     rows = -(-height // 32)
     return head + fields(rows - 1, 0, pattern, size, 0) + pixels
 
@@ -72,13 +74,14 @@ def decoder_seed(geometry: Geometry, photograph: np.ndarray, core: Core, step: i
     """An input of `fuzz_decoder.c`: the packets of a crop."""
     piece = crop(photograph, CORNERS[step % len(CORNERS)], geometry.bands, geometry.width)
     image = piece[: geometry.height].astype(np.uint16) << (geometry.depth - 8)
-    settings = core.settings(geometry, step=step, mtu=mtu)
+    interleave = mtu < 512
+    settings = core.settings(geometry, step=step, mtu=mtu, interleave=interleave)
     framed = core.encode_rows(
         image.astype(np.uint8) if geometry.depth == 8 else image, 0, geometry.units_y, settings
     )
     packets = [read_packet(packet.data, settings.header) for packet in framed][:23]
     head = fields(0, 0, geometry.bands == 3, geometry.depth - 8, geometry.width - 1, geometry.height - 1, 0)
-    head += fields(0, 0, 0, len(packets), 0)
+    head += fields(2 * interleave, 0, 0, len(packets), 0)
     for packet in packets:
         head += fields(1, packet.count - 1, packet.step, len(packet.data))
     return head + b"".join(packet.data for packet in packets)

@@ -57,8 +57,10 @@ def test_blocks_far_from_a_lost_packet_are_as_they_were(block8, stream, packets)
     assert not (changed & ~near).any()
 
 
-def test_a_lost_packet_costs_its_own_units(block8, stream, packets):
+def test_a_lost_packet_costs_its_own_units(block8, kodim):
+    stream = block8.encode(kodim, bpp=0.25, mtu=256, interleave=False)
     header, read = read_stream(stream)
+    packets = split_packets(stream)
     for number in (0, 3, len(packets) - 1):
         picture = block8.decode_lossy(without(packets, {number}))
         assert picture.lost_units == read[number].count
@@ -66,6 +68,17 @@ def test_a_lost_packet_costs_its_own_units(block8, stream, packets):
         lost = np.flatnonzero(units)
         assert lost.tolist() == list(range(read[number].first, read[number].first + read[number].count))
     assert header.geometry.units == picture.units
+
+
+def test_around_lost_units_of_an_interleaved_packet_are_others(block8, stream, packets):
+    header, read = read_stream(stream)
+    assert header.interleaved
+    for number in range(len(packets)):
+        picture = block8.decode_lossy(without(packets, {number}))
+        assert picture.lost_units == read[number].count
+        lost = picture.concealed[::4, ::4]
+        assert not (lost[1:] & lost[:-1]).any()
+        assert not (lost[:, 1:] & lost[:, :-1]).any()
 
 
 def test_a_whole_stream_loses_nothing(block8, stream, packets):

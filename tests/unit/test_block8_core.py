@@ -90,7 +90,7 @@ def test_tables_pack_and_unpack(packed):
     assert Tables.unpack(packed).pack() == packed
 
 
-@given(st.one_of(st.binary(max_size=200), st.builds(lambda tail: b"B8T1" + tail, st.binary(max_size=900))))
+@given(st.one_of(st.binary(max_size=200), st.builds(lambda tail: b"B8T2" + tail, st.binary(max_size=900))))
 def test_garbage_is_no_tables(garbage):
     with pytest.raises(BundleError):
         Tables.unpack(garbage)
@@ -155,14 +155,18 @@ def test_hostile_tables_crash_nothing_and_all_variants_agree(packed, seed):
     GEOMETRIES,
     st.lists(st.tuples(st.integers(1, 9), st.integers(0, STEPS - 1), st.binary(max_size=120)), max_size=5),
     st.booleans(),
+    st.booleans(),
 )
-def test_any_payload_is_refused_or_gives_the_same_in_all_variants(cores, geometry, fields, has_finer):
+def test_any_payload_is_refused_or_gives_the_same_in_all_variants(
+    cores, geometry, fields, has_finer, interleaved
+):
     packets, first = [], 0
     for count, step, payload in fields:
         if first < geometry.units:
             packets.append(Packet(first, min(count, geometry.units - first), step, payload))
             first += count
-    check_same([(core, decoded(core, geometry, packets, has_finer=has_finer)) for core in cores])
+    options = {"has_finer": has_finer, "interleaved": interleaved}
+    check_same([(core, decoded(core, geometry, packets, **options)) for core in cores])
 
 
 @given(GEOMETRIES, st.integers(0, 300), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6))
@@ -194,14 +198,15 @@ def test_packets_beyond_the_picture_are_refused(cores, first, count, step):
     st.one_of(st.integers(64, 200), st.integers(64, 16384)),
     st.integers(0, 1 << 20),
     st.booleans(),
+    st.booleans(),
 )
 def test_what_is_encoded_decodes_and_all_variants_and_ways_agree(
-    cores, geometry, step, mtu, seed, with_finer
+    cores, geometry, step, mtu, seed, with_finer, interleave
 ):
     image = picture(geometry, seed)
     rng = np.random.default_rng(seed)
     finer = rng.integers(0, 40, geometry.units).astype(np.uint8) if with_finer else None
-    how = cores[0].settings(geometry, step=step, mtu=mtu, finer=finer)
+    how = cores[0].settings(geometry, step=step, mtu=mtu, finer=finer, interleave=interleave)
     packets = cores[0].encode_rows(image, 0, geometry.units_y, how)
     assert max(len(packet.data) for packet in packets) <= mtu
     for core in cores[1:]:
@@ -219,9 +224,26 @@ def test_what_is_encoded_decodes_and_all_variants_and_ways_agree(
     assert pushed == packets
     payloads = [read_packet(packet.data, how.header) for packet in packets]
     assert [(p.first, p.count, p.step) for p in payloads] == [(p.first, p.count, p.step) for p in packets]
-    results = [(core, decoded(core, geometry, payloads, has_finer=with_finer)) for core in cores]
+    options = {"has_finer": with_finer, "interleaved": interleave}
+    results = [(core, decoded(core, geometry, payloads, **options)) for core in cores]
     check_same(results)
     assert results[0][1].known.all()
+
+
+@pytest.mark.parametrize("size", [(400, 300), (32, 500), (500, 32), (33, 65), (353, 97)])
+def test_interleaved_packets_hold_no_units_that_touch(cores, size):
+    geometry = Geometry(*size, 1, 8)
+    how = cores[0].settings(geometry, step=300, mtu=500, interleave=True)
+    framed = cores[0].encode_rows(picture(geometry, 3), 0, geometry.units_y, how)
+    owners = np.full((geometry.units_y, geometry.units_x), -1)
+    for number, packet in enumerate(read_packet(packet.data, how.header) for packet in framed):
+        known = decoded(cores[0], geometry, [packet], interleaved=True).known.reshape(owners.shape) != 0
+        assert known.sum() == packet.count
+        assert (owners[known] == -1).all()
+        owners[known] = number
+    assert (owners >= 0).all()
+    assert (owners[:, 1:] != owners[:, :-1]).all()
+    assert (owners[1:] != owners[:-1]).all()
 
 
 @given(
@@ -254,11 +276,12 @@ def test_black_and_white_squares_survive_the_finest_step(cores, side, depth):
     assert np.abs(image.astype(float) - out).max() <= 4 << depth - 8
 
 
-def test_slices_are_coded_alone_and_joined_are_the_picture(cores):
+@pytest.mark.parametrize("interleave", [False, True])
+def test_slices_are_coded_alone_and_joined_are_the_picture(cores, interleave):
     geometry = Geometry(33, 16384, 1, 8)
     image = np.tile(picture(Geometry(33, 64, 1, 8), 5), (256, 1))
     core, rows = cores[-1], slice_rows(geometry)
-    how = core.settings(geometry, step=400, mtu=1024)
+    how = core.settings(geometry, step=400, mtu=1024, interleave=interleave)
     whole = core.encode_rows(image, 0, geometry.units_y, how)
     parts = [core.encode_rows(image, begin, begin + rows, how) for begin in range(0, geometry.units_y, rows)]
     assert len(parts) > 1

@@ -60,7 +60,7 @@ def times(values, constant):
 
 class TableFile:
     def __init__(self, data):
-        assert data[:4] == b"B8T1"
+        assert data[:4] == b"B8T2"
         self.data, self.at = data, 4
         sets, refinements, self.chroma_finer = self.words(3)
         self.limits = self.words(sets)
@@ -76,6 +76,9 @@ class TableFile:
         self.at += count
         return piece
 
+    def halves(self, rows):
+        return self.bytes(64 * rows, np.int8).reshape(2, rows, 32).astype(int)
+
     def words(self, count):
         values = struct.unpack_from(f"<{count}H", self.data, self.at)
         self.at += 2 * count
@@ -83,7 +86,7 @@ class TableFile:
 
     def table_set(self, *, refines):
         made = {
-            "rows": [self.bytes(64 * (64 + 6 * g), np.int8).reshape(-1, 64).astype(int) for g in GROUPS],
+            "rows": [np.concatenate(list(self.halves(64 + 6 * g)), axis=1) for g in GROUPS],
             "signs": [
                 self.bytes(16 * (40 + 6 * min(g, 16)), np.int8).reshape(-1, 16).astype(int) for g in GROUPS
             ],
@@ -143,6 +146,7 @@ class Plane:
     """What the next units ask of a unit's plane; lists of items of the means and of blocks [ny][nx]."""
 
     means: list = field(default_factory=list)
+    root: int = 0
     length: int = 0
     means_list: list = field(default_factory=list)
     lists: list = field(default_factory=list)
@@ -275,32 +279,53 @@ def block_gradients(g, y, x):
     )
 
 
-def decode_plane(decisions, tables, chroma, step, left, above, blocks):
-    """One plane of a unit, into `blocks` [ny, nx, 64]; `decisions` is None where the unit is skipped."""
-    side, (ny, nx) = 2 if chroma else 4, blocks.shape[:2]
+def near_roots(before, over):
+    """What units that do not touch say of a root, and of the length of its residual."""
+    roots, lengths = [], []
+    if before:
+        roots.append(before.root)
+        lengths.append(before.length)
+    if over:
+        roots.append(divided(sum(plane.root for plane in over), len(over)))
+        lengths.append(max(plane.length for plane in over))
+    return roots, lengths
+
+
+def touching_roots(left, above, side, ny, nx):
     roots = []
     if left:
         roots.append(divided(side * sum(row[-1] for row in left.means), ny))
     if above:
         roots.append(divided(side * sum(above.means[-1]), nx))
+    return roots, [known.length for known in (left, above) if known]
+
+
+def decode_plane(decisions, tables, chroma, step, around, blocks):
+    """One plane of a unit, into `blocks` [ny, nx, 64]; `decisions` is None where the unit is skipped."""
+    side, (ny, nx) = 2 if chroma else 4, blocks.shape[:2]
+    left, above = around.touching
+    roots, lengths = touching_roots(left, above, side, ny, nx)
+    if around.apart:
+        roots, lengths = near_roots(*around.near)
     prediction = divided(sum(roots), len(roots)) if roots else 0
     residual, levels, coded = 0, {}, []
     if decisions:
-        lengths = [known.length for known in (left, above) if known]
         context = min(sum(lengths) * (3 - len(lengths)) // 2, 4) if lengths else 5
         residual = decode_root(decisions, step.set["roots"][chroma], context)
     root = held(prediction + step.dq(residual), -32768, 32767)
     if decisions:
+        to_left, to_above = around.known
         apart = [
-            step.quarters(root - roots[0]) if left else 0,
-            step.quarters(root - roots[-1]) if above else 0,
+            step.quarters(root - roots[0]) if to_left else 0,
+            step.quarters(root - roots[-1]) if to_above else 0,
         ]
         lists = [known.means_list if known else None for known in (left, above)]
         logits = Logits(2 + chroma, step, [*apart, residual, 0, 0], *lists)
         levels, coded = decode_block(decisions, tables, 2 + chroma, step, logits)
     means = [root] + [held(step.dq(levels.get(i, 0)), -32767, 32767) for i in range(1, side * side)]
     means = [held(mean, -32768, 32767) for mean in inverse_means(means, side)]
-    here = Plane([means[side * y : side * y + nx] for y in range(ny)], abs(residual).bit_length(), coded)
+    rows = [means[side * y : side * y + nx] for y in range(ny)]
+    here = Plane(rows, root, abs(residual).bit_length(), coded)
     g = gradient_grid(here.means, left, above, step)
     here.lists = [[[] for _ in range(nx)] for _ in range(ny)]
     for y in range(ny):
@@ -316,29 +341,64 @@ def decode_plane(decisions, tables, chroma, step, left, above, blocks):
     return here
 
 
-def decode_units(tables, payload, numbers, step, has_finer, units_x, planes):
+@dataclass
+class Around:
+    """Of units known in the packet, a plane: those that touch, left and above; or, `apart`, those near by."""
+
+    apart: bool
+    touching: tuple = (None, None)
+    near: tuple = (None, ())
+
+    @property
+    def known(self):
+        return [bool(known) for known in (self.near if self.apart else self.touching)]
+
+
+def unit_places(first, last, units_x, units_y, interleaved):
+    """Row and column of units first to last, by their numbers."""
+    places = [(row, column) for row in range(units_y) for column in range(units_x)]
+    if interleaved:
+        rows = -(-512 // units_x)
+        places.sort(key=lambda at: (at[0] // rows, (at[0] % rows + at[1]) % 2, at))
+    return places[first : last + 1]
+
+
+def decode_units(tables, payload, places, step, has_finer, interleaved, planes):
     """The units of one packet, into the coefficients of planes, [block rows, block columns, 64]."""
     decisions, finer, run, done = Decisions(payload), 0, 0, {}
-    for unit in numbers:
-        row, column = divmod(unit, units_x)
-        left, above = done.get(unit - 1) if column else None, done.get(unit - units_x)
+    units_x = -(-planes[0].shape[1] // 4)
+    slice_rows = -(-512 // units_x)
+    for row, column in places:
+        if interleaved:
+            inside = row % slice_rows > 0
+            left = done.get((row, column - 2))
+            over = [done.get((row - 1, column + x)) for x in (-1, 1)] if inside else []
+            over = [known for known in over if known]
+            skips = ([left[0]] if left else []) + ([max(known[0] for known in over)] if over else [])
+            free = not over or skips[-1]
+        else:
+            left, above = done.get((row, column - 1)), done.get((row - 1, column))
+            skips = [known[0] for known in (left, above) if known]
+            free = above is None or above[0]
         if has_finer and decisions.one(1024):
             finer = decisions.even(8)
         index = max(step - finer, 0)
         steps = Step(tables, index), Step(tables, max(index - tables.chroma_finer, 0))
-        context = 3 if left is None and above is None else sum(known[0] for known in (left, above) if known)
-        if run >= 8 and (above is None or above[0]):
-            context = 4
+        context = 4 if run >= 8 and free else sum(skips) if skips else 3
         skipped = decisions.one(steps[0].set["skip"][context])
         run = run + 1 if skipped else 0
-        done[unit] = (skipped, [])
+        done[row, column] = (skipped, [])
         for number, plane in enumerate(planes):
             side = 2 if number else 4
             blocks = plane[side * row : side * row + side, side * column : side * column + side]
-            neighbours = [known[1][number] if known else None for known in (left, above)]
+            if interleaved:
+                near = left and left[1][number], [known[1][number] for known in over]
+                around = Around(True, near=near)
+            else:
+                around = Around(False, tuple(known and known[1][number] for known in (left, above)))
             source = None if skipped else decisions
-            done[unit][1].append(
-                decode_plane(source, tables, int(number > 0), steps[number > 0], *neighbours, blocks)
+            done[row, column][1].append(
+                decode_plane(source, tables, int(number > 0), steps[number > 0], around, blocks)
             )
 
 
@@ -408,7 +468,8 @@ def decode(stream, tables):
     width, at = take_varint(body, 5)
     height, at = take_varint(body, at)
     header, width, height, depth = body[:at], width + 1, height + 1, (body[0] >> 4) + 1
-    half, units_x = ((height + 1) // 2, (width + 1) // 2), -(-width // 32)
+    half, units = ((height + 1) // 2, (width + 1) // 2), (-(-width // 32), -(-height // 32))
+    interleaved = header[0] >> 2 & 3 == 2
     sizes = [(height, width), half, half][: 3 if header[0] & 1 else 1]
     planes = [np.zeros((-(-rows // 8), -(-columns // 8), 64), int) for rows, columns in sizes]
     for word, head, checksum, fields in packets:
@@ -417,8 +478,10 @@ def decode(stream, tables):
         count, at = take_varint(fields, at)
         step = fields[at : at + 2] if word & 0x8000 else header[1:3]
         payload = fields[at + 2 if word & 0x8000 else at :]
-        numbers = range(first, first + count + 1)
-        decode_units(tables, payload, numbers, int.from_bytes(step, "little"), header[0] & 2, units_x, planes)
+        places = unit_places(first, first + count, *units, interleaved)
+        decode_units(
+            tables, payload, places, int.from_bytes(step, "little"), header[0] & 2, interleaved, planes
+        )
     luma, *chroma = (samples(p)[:rows, :columns] for p, (rows, columns) in zip(planes, sizes, strict=True))
     value = (colours(luma, *(upsampled(c, width, height) for c in chroma)) if chroma else luma) + 1024
     if chroma and depth == 8:
@@ -433,9 +496,9 @@ def packed():
     return find_bundle("block8").tables()
 
 
-def core_image(core, geometry, packets, has_finer):
+def core_image(core, geometry, packets, **options):
     coefficients = Coefficients(geometry)
-    core.decode(geometry, packets, coefficients, has_finer=has_finer)
+    core.decode(geometry, packets, coefficients, **options)
     shape = (geometry.height, geometry.width, *([3] if geometry.bands == 3 else []))
     image = np.zeros(shape, np.uint8 if geometry.depth == 8 else np.uint16)
     core.synthesise(geometry, 0, geometry.units_y, coefficients, image)
@@ -455,13 +518,26 @@ def test_the_core_decodes_what_it_encodes_as_the_format_says(packed, kodim, seed
     image = np.ascontiguousarray(image if bands else image[..., 1]).astype(np.uint16) << (depth - 8)
     finer = rng.integers(0, 100, geometry.units).astype(np.uint8) if seed % 2 else None
     core = Core(Tables.unpack(packed), variants()[seed % len(variants())])
-    how = core.settings(
-        geometry, step=int(rng.integers(0, 832)), mtu=int(rng.choice([64, 200, 1024])), finer=finer
-    )
+    step, mtu, apart = int(rng.integers(0, 832)), int(rng.choice([64, 200, 1024])), seed % 4 > 1
+    how = core.settings(geometry, step=step, mtu=mtu, finer=finer, interleave=apart)
     packets = core.encode_rows(image.astype(np.uint8) if depth == 8 else image, 0, geometry.units_y, how)
     stream = PREAMBLE + b"".join(packet.data for packet in packets)
     payloads = [read_packet(packet.data, how.header) for packet in packets]
-    expected = core_image(core, geometry, payloads, finer is not None)
+    expected = core_image(core, geometry, payloads, has_finer=finer is not None, interleaved=apart)
+    assert np.array_equal(decode(stream, TableFile(packed)), expected)
+
+
+@pytest.mark.parametrize("interleave", [False, True])
+def test_slices_begin_anew_as_the_format_says(packed, kodim, interleave):
+    geometry = Geometry(64, 8260, 3, 8)
+    image = np.full((8260, 64, 3), 90, np.uint8)
+    image[8150:] = kodim[:110, :64]
+    core = Core(Tables.unpack(packed))
+    how = core.settings(geometry, step=420, mtu=1024, interleave=interleave)
+    packets = core.encode_rows(image, 0, geometry.units_y, how)
+    stream = PREAMBLE + b"".join(packet.data for packet in packets)
+    payloads = [read_packet(packet.data, how.header) for packet in packets]
+    expected = core_image(core, geometry, payloads, interleaved=interleave)
     assert np.array_equal(decode(stream, TableFile(packed)), expected)
 
 
@@ -471,11 +547,12 @@ def test_the_core_decodes_any_payload_as_the_format_says(packed, seed):
     geometry = Geometry(int(rng.integers(1, 90)), int(rng.integers(1, 60)), 1 + 2 * (seed % 2), 8 + seed // 2)
     core, payload, has_finer = Core(Tables.unpack(packed)), rng.bytes(10 * seed), seed % 3 == 0
     finer = np.zeros(geometry.units, np.uint8) if has_finer else None
-    how = core.settings(geometry, step=int(rng.integers(0, 832)), mtu=64, finer=finer)
+    apart = seed % 4 > 1
+    how = core.settings(geometry, step=int(rng.integers(0, 832)), mtu=64, finer=finer, interleave=apart)
     fields = how.header + varint(0) + varint(geometry.units - 1) + payload
     head = (0x4000 | len(fields)).to_bytes(2, "little")
     checksum = crc32c(head + fields, crc32c(how.header)).to_bytes(4, "little")[:3]
     packet = read_packet(head + checksum + fields, how.header)
     assert packet == Packet(0, geometry.units, packet.step, payload)
-    expected = core_image(core, geometry, [packet], has_finer)
+    expected = core_image(core, geometry, [packet], has_finer=has_finer, interleaved=apart)
     assert np.array_equal(decode(PREAMBLE + head + checksum + fields, TableFile(packed)), expected)

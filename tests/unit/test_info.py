@@ -44,7 +44,7 @@ def test_a_stream_of_block8_is_described(block8, kodim):
     told = farlook.info(stream)
     assert (told.codec, told.width, told.height, told.bands, told.bit_depth) == ("block8", 768, 512, 3, 8)
     assert told.digest == block8.bundle.digest[:2].hex()
-    assert (told.layout, told.tile, told.size) == ("tiles", 32, len(stream))
+    assert (told.layout, told.tile, told.size) == ("tiles, interleaved", 32, len(stream))
     assert told.quality == pytest.approx(40, abs=0.1)
     assert 250 < told.largest_packet <= 300
     assert told.packets >= len(stream) / 300

@@ -27,7 +27,8 @@ static const b8_functions *b8_functions_of(int variant)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") ? &b8_avx2 : NULL;
     case B8_AVX512:
         return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi2")
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
+                       __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("bmi2")
                    ? &b8_avx512
                    : NULL;
 #elif defined(__aarch64__)
@@ -112,6 +113,8 @@ static void b8_contexts_start(b8_contexts *c, const b8_geometry *g, const b8_tab
     }
     c->chroma_finer = options->chroma_finer;
     c->has_finer = options->finer != NULL;
+    c->interleaved = (options->header[0] >> 2 & 3u) == B8_INTERLEAVED;
+    c->slice_rows = b8_slice_rows(g);
 }
 
 static void b8_block_offsets(const b8_tables *tables, uint8_t offsets[B8_MODELS][64])
@@ -141,13 +144,13 @@ static size_t b8_lines_layout(b8_contexts *c, uint8_t *memory)
             l->dc = (int16_t *)(void *)(l->means + c->units_x);
             l->root = (uint8_t *)(void *)(l->dc + blocks);
         }
-        used += blocks * (sizeof(b8_list) + sizeof(int16_t)) + c->units_x * (sizeof(b8_list) + 1);
+        used += blocks * (sizeof(b8_list) + sizeof(int16_t)) + c->units_x * (sizeof(b8_list) + 2);
         used = (used + 63) & ~(size_t)63;
     }
     if (memory != NULL) {
         c->skipped = memory + used;
     }
-    return (used + c->units_x + 63) & ~(size_t)63;
+    return (used + 2 * c->units_x + 63) & ~(size_t)63;
 }
 
 /* Windows of `rows` rows of luma and half as many of each chroma plane; NULL memory: only their size. */
@@ -179,9 +182,10 @@ static size_t b8_encoder_layout(b8_encoder *e, b8_contexts *c, const b8_geometry
         memcpy(e->stride, stride, sizeof stride);
         memcpy(e->window, window, sizeof window);
         e->sums = (int16_t *)(void *)(memory + sums);
-        e->payload = memory + payload;
+        e->packers[0].payload = memory + payload;
+        e->packers[1].payload = memory + payload + b8_align(mtu);
     }
-    return payload + b8_align(mtu);
+    return payload + 2 * b8_align(mtu);
 }
 
 size_t b8_encoder_bytes(const b8_geometry *g, uint32_t mtu)
@@ -216,9 +220,11 @@ int b8_encoder_start(void *memory, size_t size, const b8_geometry *g, const b8_t
         return B8_ERROR_SPACE;
     }
     memset(e, 0, sizeof *e);
-    b8_contexts_start(&e->contexts, g, tables, options);
-    (void)b8_encoder_layout(e, &e->contexts, g, options->mtu);
-    memset(e->window[0], 0, (size_t)((uint8_t *)e->payload - (uint8_t *)e->window[0]));
+    b8_contexts *c = &e->packers[0].contexts;
+    b8_contexts_start(c, g, tables, options);
+    (void)b8_encoder_layout(e, c, g, options->mtu);
+    e->packers[1].contexts = *c; /* they share their lines */
+    memset(e->window[0], 0, (size_t)(e->packers[0].payload - (uint8_t *)e->window[0]));
     e->geometry = *g;
     e->options = *options;
     e->begin = begin;
@@ -227,12 +233,9 @@ int b8_encoder_start(void *memory, size_t size, const b8_geometry *g, const b8_t
     e->next_row = b8_first_row(begin);
     e->last_row = b8_last_row(g, end);
     e->variant = variant;
-    e->unit = begin * e->contexts.units_x;
-    e->slice = begin / b8_slice_rows(g);
-    e->slice_units = b8_slice_rows(g) * e->contexts.units_x;
-    e->slice_end = (e->slice + 1) * e->slice_units;
-    e->source = e->coefficients;
-    e->queued = e->queue;
+    for (int phase = 0; phase < 2; ++phase) {
+        e->packers[phase].queued = e->packers[phase].queue;
+    }
     b8_block_offsets(tables, e->offsets);
     for (int chroma = 0; chroma < 2; ++chroma) {
         for (int k = 0; k < 64; ++k) {

@@ -4,8 +4,9 @@
  * several threads at once, each with its own working memory. All vector widths give the same bytes.
  * docs/block8-format.md is the specification of what the bytes mean.
  *
- * A picture is cut into units of 32x32 pixels, numbered row by row. A packet holds a run of units and shares
- * nothing with other packets; slices, whole rows of units that no packet crosses, can be coded in parallel.
+ * A picture is cut into units of 32x32 pixels. A packet holds a run of units and shares nothing with other packets;
+ * slices, whole rows of units that no packet crosses, can be coded in parallel. Units are numbered row by row or, in
+ * the layout B8_INTERLEAVED, as on a chessboard: around a packet that is lost are others.
  */
 #ifndef FARLOOK_BLOCK8_H
 #define FARLOOK_BLOCK8_H
@@ -28,6 +29,10 @@
 #define B8_LUMA_MEANS 2     /* ... and the transforms of a unit's 4x4 or 2x2 block means */
 #define B8_CHROMA_MEANS 3
 #define B8_MODELS 4
+
+#define B8_TILES 0          /* layouts */
+#define B8_PROGRESSIVE 1
+#define B8_INTERLEAVED 2    /* tiles, with units that touch in different packets */
 
 /* Rows of a model's table, all of 64 lanes: by how many neighbours' coefficients are not zero, by 5 gradients of
  * block means at 8 levels, by each coefficient of the left block, of the one above and of the block so far, at 2
@@ -53,7 +58,8 @@ enum { B8_SCALAR = 0, B8_AVX2 = 1, B8_AVX512 = 2, B8_NEON = 3 };
 
 /* One set of trained tables, for a range of steps. Logits are in sixteenths. */
 typedef struct {
-    const int8_t *rows[B8_MODELS];      /* [B8_ROWS][64]: logit of each decision */
+    const int8_t *rows[B8_MODELS];      /* [B8_ROWS][32]: logit of each decision, the lanes that most blocks need ... */
+    const int8_t *rest[B8_MODELS];      /* [B8_ROWS][32]: ... and the other 32 lanes, apart: caches are small */
     const int8_t *ends[B8_MODELS];      /* [B8_ROWS]: column 0 of `rows`, which every block asks for */
     const int8_t *signs[B8_MODELS];     /* [B8_SIGN_ROWS][16]: logit of a sign, for the first 16 coefficients */
     const uint16_t *levels[B8_MODELS];  /* [B8_LEVEL_PROBS] */
@@ -95,8 +101,8 @@ typedef struct {
     uint32_t chroma_finer;              /* indices by which chroma's step is finer; at most `step` counts */
     uint32_t mtu;                       /* most bytes of a packet, B8_MIN_MTU to B8_MAX_MTU */
     uint32_t header_size;
-    uint8_t header[B8_HEADER_BYTES];    /* the stream's header, from b8_write_header */
-    const uint8_t *finer;               /* [units]: indices by which a unit's steps are finer, or NULL: none */
+    uint8_t header[B8_HEADER_BYTES];    /* the stream's header, from b8_write_header; decoders need its first byte */
+    const uint8_t *finer;               /* [units]: row by row: indices by which a unit's steps are finer, or NULL */
 #ifndef B8_ENCODER_ONLY
     uint32_t layer;                     /* of the layout progressive */
 #endif
@@ -111,14 +117,14 @@ typedef struct {
 } b8_sink;
 
 #ifndef B8_ENCODER_ONLY
-/* Coefficients of a decoded picture. Unit i's entries, (natural index << 16 | value & 0xffff), begin at
+/* Coefficients of a decoded picture. Entries, (u * 32 + v << 16 | value & 0xffff), begin at
  * starts[] of its blocks; `means` are the blocks' DC coefficients. Blocks are numbered row by row, planes follow. */
 typedef struct {
     int16_t *means;                     /* [blocks] */
     uint32_t *starts;                   /* [blocks] index into entries */
     uint8_t *counts;                    /* [blocks] */
     uint32_t *entries;                  /* [units * B8_UNIT_ENTRIES]; only what is used is written */
-    uint8_t *known;                     /* [units]: 1 where a packet held the unit */
+    uint8_t *known;                     /* [units], row by row: 1 where a packet held the unit */
 } b8_picture;
 
 /* A picture in the layout progressive, while its layers are coded: what is known after layer k is at [k & 1]. */

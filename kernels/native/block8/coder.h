@@ -62,8 +62,8 @@ typedef struct {
 typedef struct {
     b8_list *blocks;     /* [blocks along x] */
     b8_list *means;      /* [units along x] */
-    int16_t *dc;         /* [blocks along x]: DC of the lowest blocks */
-    uint8_t *root;       /* [units along x]: length of the root's residual */
+    int16_t *dc;         /* [blocks along x]: DC of the lowest blocks; interleaved, the roots of both phases */
+    uint8_t *root;       /* [2 units along x]: length of the root's residual, of each phase */
     b8_list left[4];
     b8_list left_means;
     int16_t left_dc[4];
@@ -75,13 +75,15 @@ typedef struct {
     uint32_t bands, units_x, units_y;
     uint32_t blocks_x[3], blocks_y[3];
     b8_plane_lines lines[3];
-    uint8_t *skipped;    /* [units along x] */
+    uint8_t *skipped;    /* [2 units along x], of each phase */
     uint8_t left_skipped;
     uint32_t skip_run;   /* units skipped one after the other, until now */
     uint32_t first;      /* first unit of the packet */
     uint32_t step, finer; /* indices: of the packet, and by which the unit's is finer */
     uint32_t chroma_finer;
     int has_finer;       /* units say how much finer they are */
+    int interleaved;     /* packets hold every second unit */
+    uint32_t slice_rows;
     b8_step steps[2];    /* of luma and chroma */
 } b8_contexts;
 

@@ -15,6 +15,20 @@ static int32_t b8_decode_level(b8_range_decoder *d, const uint16_t *levels, int 
     return 2 + (int32_t)((1u << bits) | b8_decode_even_bits(d, bits));
 }
 
+/* The lanes beyond the first 32, which most blocks do without, once `count` coefficients are known. */
+static B8_RARELY void b8_gather_rest(int8_t acc[64], const b8_set *set, int model, const b8_surroundings *around,
+                                     int count, const uint8_t places[64], const int32_t values[64])
+{
+    memset(acc + 32, 0, 32);
+    b8_gather_rows(acc + 32, set->rest[model], model, around);
+    for (int i = 0; i < count; ++i) {
+        const int item = 2 * b8_group_of(model)[places[i]] + (b8_magnitude(values[i]) > 1);
+        uint16_t rows[2];
+        b8_name_item(rows, model, item, i);
+        b8_add_rows(acc + 32, set->rest[model], rows, 2);
+    }
+}
+
 /* One block: places in the scan and levels of the coefficients that are not zero. Returns how many. */
 static int b8_decode_block(b8_decoder *d, int model, const b8_step *step, const b8_surroundings *around, b8_list *list,
                            uint8_t places[64], int32_t values[64])
@@ -28,12 +42,18 @@ static int b8_decode_block(b8_decoder *d, int model, const b8_step *step, const 
     list->count = 0;
     if (!b8_decode_bit(r, b8_sigmoid(sigmoid, b8_sum_ends(set->ends[model], model, around)))) {
         int8_t acc[64] = {0}, signs[16] = {0};
-        b8_gather_rows(acc, 64, set->rows[model], model, around);
+        int lanes = 32, k = 1;
+        b8_gather_lanes(acc, lanes, set, model, around);
         b8_gather_signs(signs, set->signs[model], model, around);
-        int k = 1;
         do {
-            while (k < last - 1 && !b8_decode_bit(r, b8_sigmoid(sigmoid, acc[b8_zero_lane[k]]))) {
-                ++k;
+            for (;; ++k) {
+                if (k >= B8_HOT_PLACES && lanes == 32) {
+                    b8_gather_rest(acc, set, model, around, count, places, values);
+                    lanes = 64;
+                }
+                if (k == last - 1 || b8_decode_bit(r, b8_sigmoid(sigmoid, acc[b8_zero_lane[k]]))) {
+                    break;
+                }
             }
             uint32_t negative = b8_decode_bit(r, k <= 16 ? b8_sigmoid(sigmoid, signs[k - 1]) : 1u << (B8_PROB_BITS - 1));
             int32_t magnitude = b8_decode_level(r, set->levels[model], k, b8_level_bin(acc[b8_zero_lane[k]]));
@@ -41,9 +61,13 @@ static int b8_decode_block(b8_decoder *d, int model, const b8_step *step, const 
             places[count] = (uint8_t)k;
             values[count] = negative ? -magnitude : magnitude;
             b8_push_item(list, item, negative);
-            b8_take_in(acc, 64, signs, set, model, item, count, negative);
+            b8_take_in(acc, lanes, signs, set, model, item, count, negative);
             ++count;
             ++k;
+            if (k > B8_HOT_PLACES && lanes == 32) {
+                b8_gather_rest(acc, set, model, around, count, places, values);
+                lanes = 64;
+            }
         } while (k < last && !b8_decode_bit(r, b8_sigmoid(sigmoid, acc[b8_end_lane[k]])));
     }
     if (d->trace != NULL) {
@@ -120,8 +144,7 @@ static int b8_decode_plane(b8_decoder *d, b8_unit *u, const b8_place *p)
                          p->x * (uint32_t)u->side;
         for (int x = 0; x < u->blocks_x; ++x, ++block) {
             b8_block_surroundings(u, p, x, y, &around);
-            count = b8_decode_block(d, u->model, u->step, &around, &list, places, values);
-            b8_remember_block(u, p, x, y, &list);
+            count = b8_decode_block(d, u->model, u->step, &around, &u->lists[y][x], places, values);
             d->picture->starts[block] = d->entry;
             d->picture->counts[block] = (uint8_t)count;
             for (int i = 0; i < count; ++i) {
@@ -131,15 +154,16 @@ static int b8_decode_plane(b8_decoder *d, b8_unit *u, const b8_place *p)
             }
         }
     }
+    b8_remember_blocks(u, p);
     return B8_OK;
 }
 
 static void b8_keep_first_layer(b8_decoder *d, b8_unit *u, const b8_place *p, uint32_t unit);
 
-static int b8_decode_unit(b8_decoder *d, uint32_t unit)
+static int b8_decode_unit(b8_decoder *d, uint32_t number)
 {
     b8_contexts *c = &d->contexts;
-    const b8_place p = b8_place_of(c, unit);
+    const b8_place p = b8_place_of(c, number);
     if (c->has_finer && b8_decode_bit(&d->range, B8_FINER_PROB)) {
         b8_take_steps(c, b8_decode_even_bits(&d->range, 8));
     }
@@ -151,7 +175,8 @@ static int b8_decode_unit(b8_decoder *d, uint32_t unit)
         b8_trace_block(d->trace, 6, c->steps[0].set, &none, 1, &at, &level);
     }
     for (int plane = 0; plane < (c->bands == 1 ? 1 : 3); ++plane) {
-        b8_unit u = b8_unit_of(c, &p, plane);
+        b8_unit u;
+        b8_unit_begin(&u, c, &p, plane);
         int status = B8_OK;
         if (skip) {
             b8_skip_plane(&u, &p);
@@ -163,12 +188,21 @@ static int b8_decode_unit(b8_decoder *d, uint32_t unit)
             return status;
         }
         if (d->refinement != NULL) {
-            b8_keep_first_layer(d, &u, &p, unit);
+            b8_keep_first_layer(d, &u, &p, number);
         }
     }
     b8_remember_skip(c, &p, (int)skip);
-    d->picture->known[unit] = 1;
+    d->picture->known[p.y * c->units_x + p.x] = 1;
     return B8_OK;
+}
+
+/* Units [first, end) count as lost: their packet is damaged. */
+static void b8_forget_units(b8_decoder *d, uint32_t first, uint32_t end)
+{
+    for (uint32_t number = first; number < end; ++number) {
+        const b8_place p = b8_place_of(&d->contexts, number);
+        d->picture->known[p.y * d->contexts.units_x + p.x] = 0;
+    }
 }
 
 static int b8_decode_packet(b8_decoder *d, const b8_packet *packet, const uint8_t *payload)
@@ -177,9 +211,10 @@ static int b8_decode_packet(b8_decoder *d, const b8_packet *packet, const uint8_
     b8_contexts_open(c, packet->first, packet->step);
     b8_range_open(&d->range, payload, packet->size);
     d->entry = packet->first * B8_UNIT_ENTRIES;
-    for (uint32_t unit = packet->first; unit < packet->first + packet->count; ++unit) {
-        int status = b8_decode_unit(d, unit);
+    for (uint32_t number = packet->first; number < packet->first + packet->count; ++number) {
+        int status = b8_decode_unit(d, number);
         if (status != B8_OK) {
+            b8_forget_units(d, packet->first, number);
             return status;
         }
     }

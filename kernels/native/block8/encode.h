@@ -84,6 +84,35 @@ static inline void b8_range_encode(b8_range_encoder *r, const uint16_t *queue, c
     r->carry = carry;
 }
 
+/* The same for two coders at a time: a decision waits for the one before it, but not for the other coder's. */
+static inline void b8_range_encode_two(b8_range_encoder *a, b8_range_encoder *b, const uint16_t *queue_a,
+                                       const uint16_t *queue_b, size_t count)
+{
+    uint64_t low[2] = {a->low, b->low}, range[2] = {a->range, b->range};
+    for (size_t i = 0; i < count; ++i) {
+        const uint32_t one[2] = {queue_a[i], queue_b[i]};
+        for (int j = 0; j < 2; ++j) {
+            b8_range_encoder *r = j == 0 ? a : b;
+            const uint64_t if_zero = (uint64_t)(one[j] & 1u) - 1u;
+            const uint64_t split = (range[j] >> B8_PROB_BITS) * (uint64_t)(one[j] >> 1);
+            const uint64_t add = split & if_zero;
+            range[j] = split + ((range[j] - 2 * split) & if_zero);
+            low[j] += add;
+            r->carry += low[j] < add;
+            if (range[j] <= UINT32_MAX) {
+                range[j] <<= 32;
+                r->low = low[j];
+                b8_range_shift(r);
+                low[j] = r->low;
+            }
+        }
+    }
+    a->low = low[0];
+    b->low = low[1];
+    a->range = range[0];
+    b->range = range[1];
+}
+
 /* Bytes that the payload would take if it ended here, at most. */
 static inline uint32_t b8_range_size(const b8_range_encoder *r) { return r->used + 4u * r->held + 4u; }
 
@@ -111,49 +140,67 @@ static inline uint32_t b8_range_finish(b8_range_encoder *r)
     return size;
 }
 
+/* A packet while it is open, and what is needed to code the next unit into it. */
+typedef struct {
+    b8_contexts contexts;
+    b8_range_encoder range;
+    uint16_t *queued;            /* the end of what waits in the queue */
+    uint16_t queue[B8_QUEUE];
+    uint32_t next;               /* number of the next unit */
+    uint32_t number;             /* of the packet, in its slice */
+    uint32_t room;               /* most bytes of its payload */
+    int open, coarse;            /* it is open; it holds one unit, with coarser steps to make it fit */
+    const int16_t *source;       /* the coefficients of the unit that is coded */
+    uint8_t *payload;            /* [options.mtu] */
+} b8_packer;
+
 typedef struct {
     b8_geometry geometry;
-    b8_contexts contexts;
     b8_options options;
     uint32_t begin, end, row_unit; /* rows of units: the first, one past the last, and the one in the window */
     uint32_t next_row, last_row; /* pixel rows */
     int variant;
 
-    b8_range_encoder range;
-    uint16_t *queued;            /* the end of what waits in the queue */
-    uint16_t queue[B8_QUEUE];
-    uint32_t unit, packet_step;  /* first unit not coded yet; the open packet's step */
-    uint32_t slice, slice_packets; /* number of the slice, and packets that were closed in it */
-    uint32_t slice_units, slice_end; /* units of a slice; first unit of the next */
-    uint32_t room;               /* most bytes of the open packet's payload */
-    int open, coarse;            /* a packet is open; it holds one unit, with coarser steps to make it fit */
+    b8_packer packers[2];        /* interleaved, one for each phase */
+    uint32_t slice, slice_packets; /* number of the slice, and packets that were begun in it */
     uint8_t offsets[B8_MODELS][64];   /* where the k-th coefficient lies in a block */
     uint8_t positions[2][64];         /* k of the coefficient u * 8 + v, in luma and chroma */
 
     size_t stride[2];            /* of the windows of luma and chroma, in samples */
     int16_t *window[3];          /* [48] rows of luma, [24] of chroma; the unit row begins at 8, at 4 */
     int16_t *sums;               /* [3][stride / 2]: pair means of a row, until the next comes */
-    uint8_t *payload;            /* [options.mtu] of the open packet */
 
-    int16_t coefficients[B8_UNIT_SAMPLES]; /* of the unit: luma's four, chroma's two block columns of 256 */
+    int16_t coefficients[2][B8_UNIT_SAMPLES]; /* of units: luma's four, chroma's two block columns of 256 */
     int16_t *store;              /* where to keep the coefficients instead of coding them, or NULL */
-    const int16_t *source;       /* where the unit's coefficients lie: there, or in a store */
     int16_t columns[2][2][256];  /* two neighbouring block columns, before the horizontal DCT */
 } b8_encoder;
 
-static inline void b8_flush_queue(b8_encoder *e)
+static inline void b8_flush_queue(b8_packer *k)
 {
-    b8_range_encode(&e->range, e->queue, e->queued);
-    e->queued = e->queue;
+    b8_range_encode(&k->range, k->queue, k->queued);
+    k->queued = k->queue;
 }
 
-/* Where the next decisions go; at least B8_QUEUE_ROOM of them may. */
-static inline uint16_t *b8_queue_room(b8_encoder *e)
+static inline void b8_flush_queues(b8_packer *a, b8_packer *b)
 {
-    if (e->queued > e->queue + B8_QUEUE - B8_QUEUE_ROOM) {
-        b8_flush_queue(e);
+    const size_t of_a = (size_t)(a->queued - a->queue), of_b = (size_t)(b->queued - b->queue);
+    const size_t both = of_a < of_b ? of_a : of_b;
+    b8_range_encode_two(&a->range, &b->range, a->queue, b->queue, both);
+    b8_range_encode(&a->range, a->queue + both, a->queued);
+    b8_range_encode(&b->range, b->queue + both, b->queued);
+    a->queued = a->queue;
+    b->queued = b->queue;
+}
+
+/* `queue`, or where the queue begins if fewer than B8_QUEUE_ROOM decisions more would fit. */
+static inline uint16_t *b8_queue_room(b8_packer *k, uint16_t *queue)
+{
+    if (queue > k->queue + B8_QUEUE - B8_QUEUE_ROOM) {
+        k->queued = queue;
+        b8_flush_queue(k);
+        queue = k->queue;
     }
-    return e->queued;
+    return queue;
 }
 
 #endif

@@ -116,7 +116,7 @@ static void b8_transform_column(b8_encoder *e, int chroma, uint32_t block, int a
     if (block == 0) {
         b8_load_column(e, chroma, 0, column);
     }
-    if (block + 1 < e->contexts.blocks_x[chroma]) {
+    if (block + 1 < e->packers[0].contexts.blocks_x[chroma]) {
         b8_load_column(e, chroma, block + 1, next);
         b8_columns_border(column, next, b8_lap);
     }
@@ -128,8 +128,8 @@ static void b8_transform_column(b8_encoder *e, int chroma, uint32_t block, int a
 static void b8_transform_rows(b8_encoder *e, int plane, int32_t first_row)
 {
     const int chroma = plane > 0, side = chroma ? 2 : 4;
-    const uint32_t blocks = e->contexts.blocks_y[plane], from = e->row_unit * (uint32_t)side;
-    const uint32_t width = 8 * e->contexts.blocks_x[plane];
+    const uint32_t blocks = e->packers[0].contexts.blocks_y[plane], from = e->row_unit * (uint32_t)side;
+    const uint32_t width = 8 * e->packers[0].contexts.blocks_x[plane];
     for (int i = 0; i <= side && from + (uint32_t)i < blocks; ++i) {
         int top_of_slice = i == 0 && e->row_unit == e->begin;
         if (from + (uint32_t)i > 0 && (i > 0 || top_of_slice)) {
@@ -174,7 +174,7 @@ static void b8_move_window(b8_encoder *e)
 /* Codes the unit row in the window and moves the window on. */
 static int b8_finish_unit_row(b8_encoder *e, b8_sink *sink)
 {
-    const b8_contexts *c = &e->contexts;
+    const b8_contexts *c = &e->packers[0].contexts;
     const int planes = c->bands == 1 ? 1 : 3;
     const int over = e->next_row == e->geometry.height; /* no row comes after the window's */
     for (int plane = 0; plane < planes; ++plane) {
@@ -184,8 +184,9 @@ static int b8_finish_unit_row(b8_encoder *e, b8_sink *sink)
         }
         b8_transform_rows(e, plane, plane == 0 ? 8 : 4);
     }
-    for (uint32_t x = 0; x < c->units_x; ++x) {
-        int16_t *unit = e->coefficients;
+    int status = e->store == NULL ? b8_begin_row(e, e->row_unit, sink) : B8_OK;
+    for (uint32_t x = 0; x < c->units_x && status == B8_OK; ++x) {
+        int16_t *unit = e->coefficients[x & 1];
         if (e->store != NULL) {
             unit = e->store;
             e->store += B8_UNIT_SAMPLES;
@@ -196,10 +197,12 @@ static int b8_finish_unit_row(b8_encoder *e, b8_sink *sink)
                 b8_transform_column(e, chroma, x * side + i, (int)i, unit);
             }
         }
-        int status = e->store != NULL ? B8_OK : b8_add_unit(e, sink);
-        if (status != B8_OK) {
-            return status;
+        if (e->store == NULL && ((x & 1) == 1 || x + 1 == c->units_x)) {
+            status = b8_add_pair(e, x & ~1u, e->row_unit, e->coefficients[0], sink);
         }
+    }
+    if (status != B8_OK) {
+        return status;
     }
     b8_move_window(e);
     if (over) {
@@ -240,22 +243,22 @@ static int b8_push(b8_encoder *e, const void *rows, size_t stride, uint32_t coun
             }
         }
     }
-    if (e->next_row == e->last_row && e->open) {
-        return b8_close_packet(e, sink);
-    }
-    return B8_OK;
+    return e->next_row == e->last_row ? b8_close_packets(e, sink) : B8_OK;
 }
 
 #ifndef B8_ENCODER_ONLY
 /* Codes the units of rows [begin, end) from a store. */
 static int b8_code_stored(b8_encoder *e, const int16_t *store, b8_sink *sink)
 {
-    const uint32_t units = (e->end - e->begin) * e->contexts.units_x;
+    const uint32_t units_x = e->packers[0].contexts.units_x;
     int status = B8_OK;
-    for (uint32_t i = 0; i < units && status == B8_OK; ++i) {
-        e->source = store + (size_t)i * B8_UNIT_SAMPLES;
-        status = b8_add_unit(e, sink);
+    for (uint32_t y = e->begin; y < e->end && status == B8_OK; ++y) {
+        status = b8_begin_row(e, y, sink);
+        for (uint32_t x = 0; x < units_x && status == B8_OK; x += 2) {
+            const size_t at = (size_t)(y - e->begin) * units_x + x;
+            status = b8_add_pair(e, x, y, store + at * B8_UNIT_SAMPLES, sink);
+        }
     }
-    return status == B8_OK && e->open ? b8_close_packet(e, sink) : status;
+    return status == B8_OK ? b8_close_packets(e, sink) : status;
 }
 #endif

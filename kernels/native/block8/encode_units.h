@@ -41,20 +41,20 @@ static inline int32_t b8_decide(const uint16_t *decisions, int32_t x, int logit,
 }
 
 /* One block: values[offsets[k]] is the k-th coefficient, `mask` has the bits of those that may count. */
-static void b8_encode_block(b8_encoder *e, int model, const b8_step *step, const int16_t *values, uint64_t mask,
+static void b8_encode_block(const b8_encoder *e, b8_packer *packer, int model, const b8_step *step, const int16_t *values, uint64_t mask,
                             const b8_surroundings *around, b8_list *list, int32_t *levels)
 {
-    const b8_set *set = &e->contexts.tables->sets[step->set];
-    const uint16_t *sigmoid = e->contexts.tables->sigmoid;
+    const b8_set *set = &packer->contexts.tables->sets[step->set];
+    const uint16_t *sigmoid = packer->contexts.tables->sigmoid;
     const uint8_t *group = b8_group_of(model), *offsets = e->offsets[model];
     const int last = b8_sides[model] * b8_sides[model];
     int end = 0;
     int8_t acc[64] = {0}, signs[16] = {0};
-    uint16_t *queue = b8_queue_room(e);
+    uint16_t *queue = b8_queue_room(packer, packer->queued);
     const int lanes = mask >> B8_HOT_PLACES != 0 ? 64 : 32;
     list->count = 0;
     if (mask != 0) {
-        b8_gather_rows(acc, lanes, set->rows[model], model, around);
+        b8_gather_lanes(acc, lanes, set, model, around);
         b8_gather_signs(signs, set->signs[model], model, around);
         end = acc[b8_end_lane[1]];
     } else {
@@ -67,7 +67,7 @@ static void b8_encode_block(b8_encoder *e, int model, const b8_step *step, const
         const int32_t value = values[offsets[k]];
         const int32_t x = (int32_t)(((uint64_t)(uint32_t)b8_magnitude(value) * step->reciprocal) >> 16);
         const int logit = acc[b8_zero_lane[k]];
-        const int32_t magnitude = b8_decide(e->contexts.tables->decisions, x, logit, end, mask == 0);
+        const int32_t magnitude = b8_decide(packer->contexts.tables->decisions, x, logit, end, mask == 0);
         if (magnitude == 0) {
             continue;
         }
@@ -95,33 +95,45 @@ static void b8_encode_block(b8_encoder *e, int model, const b8_step *step, const
             b8_take_in(acc, lanes, signs, set, model, item, found++, negative);
             end = acc[b8_end_lane[position]];
         }
-        e->queued = queue;
-        queue = b8_queue_room(e);
+        queue = b8_queue_room(packer, queue);
     }
     if (position < last) {
         b8_put(&queue, b8_sigmoid(sigmoid, end), 1);
     }
-    e->queued = queue;
+    packer->queued = queue;
 }
 
-static void b8_encode_root(b8_encoder *e, const b8_unit *u, const b8_place *p)
+static void b8_encode_root(b8_packer *packer, const b8_unit *u, const b8_place *p)
 {
-    const uint16_t *probs = e->contexts.tables->sets[u->step->set].roots[u->plane > 0];
+    const uint16_t *probs = packer->contexts.tables->sets[u->step->set].roots[u->plane > 0];
     const uint16_t *lengths = probs + 16 * b8_root_context(u->lines, p);
     uint32_t magnitude = (uint32_t)b8_magnitude(u->root);
     int length = b8_bit_length(magnitude);
     for (int i = 0; i < length; ++i) {
-        b8_put(&e->queued, lengths[i < 15 ? i : 15], 1);
+        b8_put(&packer->queued, lengths[i < 15 ? i : 15], 1);
     }
-    b8_put(&e->queued, lengths[length < 15 ? length : 15], 0);
+    b8_put(&packer->queued, lengths[length < 15 ? length : 15], 0);
     if (length > 1) {
-        b8_put(&e->queued, probs[96 + (length < 15 ? length : 15)], (magnitude >> (length - 2)) & 1u);
-        b8_put_even_bits(&e->queued, magnitude, length - 2);
+        b8_put(&packer->queued, probs[96 + (length < 15 ? length : 15)], (magnitude >> (length - 2)) & 1u);
+        b8_put_even_bits(&packer->queued, magnitude, length - 2);
     }
     if (length > 0) {
-        b8_put_even_bits(&e->queued, u->root < 0, 1);
+        b8_put_even_bits(&packer->queued, u->root < 0, 1);
     }
 }
+
+#ifndef B8_HAS_SHUFFLE_BITS
+/* Bit i of `bits` becomes bit `to[i]`, which is where `from` says i. */
+static inline uint64_t b8_shuffle_bits(uint64_t bits, const uint8_t from[64], const uint8_t to[64])
+{
+    uint64_t shuffled = 0;
+    (void)from;
+    for (; bits != 0; bits &= bits - 1) {
+        shuffled |= UINT64_C(1) << to[b8_lowest_bit(bits)];
+    }
+    return shuffled;
+}
+#endif
 
 /* What the encoder knows of one plane's part of a unit besides. */
 typedef struct {
@@ -132,17 +144,19 @@ typedef struct {
     uint64_t any;
 } b8_source;
 
-static inline const int16_t *b8_column_of(const b8_encoder *e, int plane, int x)
+static inline const int16_t *b8_column_of(const b8_packer *packer, int plane, int x)
 {
-    return e->source + 256 * ((plane > 0 ? 4 : 0) + x);
+    return packer->source + 256 * ((plane > 0 ? 4 : 0) + x);
 }
 
 /* The blocks' coefficients that may count. */
-static void b8_find_candidates(const b8_encoder *e, b8_source *s)
+static void b8_find_candidates(const b8_packer *packer, b8_source *s)
 {
     int lane = s->unit.plane == 2 ? 16 : 0;
+    memset(s->masks, 0, sizeof s->masks);
+    s->any = 0;
     for (int x = 0; x < s->unit.blocks_x; ++x) {
-        const int16_t *column = b8_column_of(e, s->unit.plane, x);
+        const int16_t *column = b8_column_of(packer, s->unit.plane, x);
         for (int u = 0; u < 8; ++u) {
             uint32_t bits = b8_exceeding(column + 32 * u, s->unit.step->limit) >> lane;
             for (int y = 0; y < s->unit.blocks_y; ++y) {
@@ -157,7 +171,7 @@ static void b8_find_candidates(const b8_encoder *e, b8_source *s)
 }
 
 /* Transforms the blocks' means and quantises the root against its prediction. */
-static void b8_prepare_means(const b8_encoder *e, const b8_place *p, b8_source *s)
+static void b8_prepare_means(const b8_encoder *e, const b8_packer *packer, const b8_place *p, b8_source *s)
 {
     b8_unit *u = &s->unit;
     const uint8_t *offsets = e->offsets[u->model + B8_LUMA_MEANS];
@@ -166,15 +180,16 @@ static void b8_prepare_means(const b8_encoder *e, const b8_place *p, b8_source *
     for (int y = 0; y < u->side; ++y) {
         int from = 8 * (y < u->blocks_y ? y : u->blocks_y - 1) + lane;
         for (int x = 0; x < u->side; ++x) {
-            means[y * u->side + x] = b8_column_of(e, u->plane, x < u->blocks_x ? x : u->blocks_x - 1)[from];
+            means[y * u->side + x] = b8_column_of(packer, u->plane, x < u->blocks_x ? x : u->blocks_x - 1)[from];
         }
     }
     b8_means_transform(means, u->side, 0);
     int32_t residual = means[0] - b8_predict_root(u->lines, p, u->side, u->blocks_x, u->blocks_y);
     uint64_t product = (uint64_t)(uint32_t)b8_magnitude(residual) * u->step->reciprocal;
-    int32_t level = (int32_t)(((product >> 16) + e->contexts.tables->decisions[7]) >> 8);
+    int32_t level = (int32_t)(((product >> 16) + packer->contexts.tables->decisions[7]) >> 8);
     level = level >> B8_ROOT_BITS == 0 ? level : (1 << B8_ROOT_BITS) - 1;
     u->root = residual < 0 ? -level : level;
+    s->means_mask = 0;
     for (int k = 1; k < u->side * u->side; ++k) {
         s->means[offsets[k]] = b8_clamp16(means[offsets[k]]);
         s->means_mask |= (uint64_t)(b8_magnitude(means[offsets[k]]) >= u->step->limit) << k;
@@ -182,122 +197,181 @@ static void b8_prepare_means(const b8_encoder *e, const b8_place *p, b8_source *
     s->any |= s->means_mask | (uint32_t)level;
 }
 
-static void b8_encode_plane(b8_encoder *e, const b8_place *p, b8_source *s)
+static void b8_encode_plane(const b8_encoder *e, b8_packer *packer, const b8_place *p, b8_source *s)
 {
     b8_unit *u = &s->unit;
     const int lane = u->plane == 2 ? 16 : 0;
     b8_surroundings around;
     b8_list list;
-    b8_encode_root(e, u, p);
+    b8_encode_root(packer, u, p);
     int32_t root = b8_root_surroundings(u, p, &around);
-    b8_encode_block(e, u->model + B8_LUMA_MEANS, u->step, s->means, s->means_mask, &around, &list, u->levels);
+    b8_encode_block(e, packer, u->model + B8_LUMA_MEANS, u->step, s->means, s->means_mask, &around, &list, u->levels);
     b8_rebuild_means(u, p, root);
     b8_remember_means(u, p, &list);
     for (int y = 0; y < u->blocks_y; ++y) {
         for (int x = 0; x < u->blocks_x; ++x) {
-            uint64_t natural = s->masks[x][y], mask = 0;
-            for (; natural != 0; natural &= natural - 1) {
-                mask |= UINT64_C(1) << e->positions[u->plane > 0][b8_lowest_bit(natural)];
-            }
+            const uint64_t mask = b8_shuffle_bits(s->masks[x][y], packer->contexts.tables->scans[u->model],
+                                                  e->positions[u->plane > 0]);
             b8_block_surroundings(u, p, x, y, &around);
-            b8_encode_block(e, u->model, u->step, b8_column_of(e, u->plane, x) + 8 * y + lane, mask, &around, &list,
-                            NULL);
-            b8_remember_block(u, p, x, y, &list);
+            b8_encode_block(e, packer, u->model, u->step, b8_column_of(packer, u->plane, x) + 8 * y + lane, mask,
+                            &around, &u->lists[y][x], NULL);
         }
     }
+    b8_remember_blocks(u, p);
 }
 
-static void b8_encode_unit(b8_encoder *e, uint32_t unit)
+static void b8_encode_unit(const b8_encoder *e, b8_packer *packer)
 {
-    b8_contexts *c = &e->contexts;
-    const b8_place p = b8_place_of(c, unit);
+    b8_contexts *c = &packer->contexts;
+    const b8_place p = b8_place_of(c, packer->next);
     const int planes = c->bands == 1 ? 1 : 3;
     b8_source sources[3];
     uint64_t any = 0;
     if (c->has_finer) {
-        uint32_t finer = e->coarse ? 0 : e->options.finer[unit];
-        b8_put(&e->queued, B8_FINER_PROB, finer != c->finer);
+        uint32_t finer = packer->coarse ? 0 : e->options.finer[p.y * c->units_x + p.x];
+        b8_put(&packer->queued, B8_FINER_PROB, finer != c->finer);
         if (finer != c->finer) {
-            b8_put_even_bits(&e->queued, finer, 8);
+            b8_put_even_bits(&packer->queued, finer, 8);
             b8_take_steps(c, finer);
         }
     }
     for (int plane = 0; plane < planes; ++plane) {
-        memset(&sources[plane], 0, sizeof sources[plane]);
-        sources[plane].unit = b8_unit_of(c, &p, plane);
-        b8_find_candidates(e, &sources[plane]);
-        b8_prepare_means(e, &p, &sources[plane]);
+        b8_unit_begin(&sources[plane].unit, c, &p, plane);
+        b8_find_candidates(packer, &sources[plane]);
+        b8_prepare_means(e, packer, &p, &sources[plane]);
         any |= sources[plane].any;
     }
-    b8_put(&e->queued, c->tables->sets[c->steps[0].set].skip[b8_skip_context(c, &p)], any == 0);
+    b8_put(&packer->queued, c->tables->sets[c->steps[0].set].skip[b8_skip_context(c, &p)], any == 0);
     b8_remember_skip(c, &p, any == 0);
     for (int plane = 0; plane < planes; ++plane) {
         if (any == 0) {
             b8_skip_plane(&sources[plane].unit, &p);
         } else {
-            b8_encode_plane(e, &p, &sources[plane]);
+            b8_encode_plane(e, packer, &p, &sources[plane]);
         }
     }
 }
 
-static void b8_open_packet(b8_encoder *e, uint32_t step)
+static void b8_open_packet(b8_encoder *e, b8_packer *packer, uint32_t step)
 {
-    const uint32_t frame = b8_frame_bytes(&e->options, e->slice, e->slice_packets, e->unit, step);
-    e->room = e->options.mtu - frame;
-    b8_range_start(&e->range, e->payload, e->room);
-    b8_contexts_open(&e->contexts, e->unit, step);
-    e->open = 1;
+    packer->room = e->options.mtu - b8_frame_bytes(&e->options, e->slice, packer->number, packer->next, step);
+    b8_range_start(&packer->range, packer->payload, packer->room);
+    b8_contexts_open(&packer->contexts, packer->next, step);
+    packer->open = 1;
 }
 
-static int b8_close_packet(b8_encoder *e, b8_sink *sink)
+static int b8_close_packet(b8_encoder *e, b8_packer *packer, b8_sink *sink)
 {
-    uint32_t size = b8_range_finish(&e->range);
-    e->open = 0;
-    return b8_frame_packet(&e->options, e->slice, e->slice_packets++, e->contexts.first,
-                           e->unit - e->contexts.first, e->contexts.step, e->payload, size, sink);
+    const b8_contexts *c = &packer->contexts;
+    if (!packer->open) {
+        return B8_OK;
+    }
+    const uint32_t size = b8_range_finish(&packer->range);
+    packer->open = 0;
+    return b8_frame_packet(&e->options, e->slice, packer->number, c->first, packer->next - c->first, c->step,
+                           packer->payload, size, sink);
 }
 
-/* Begins the next slice: no packet goes over its start. */
-static int b8_cross_slice(b8_encoder *e, b8_sink *sink)
+static int b8_close_packets(b8_encoder *e, b8_sink *sink)
 {
-    int status = e->open ? b8_close_packet(e, sink) : B8_OK;
-    e->slice_end += e->slice_units;
-    ++e->slice;
-    e->slice_packets = 0;
+    const int status = b8_close_packet(e, &e->packers[0], sink);
+    return status == B8_OK ? b8_close_packet(e, &e->packers[1], sink) : status;
+}
+
+/* Begins row of units `y`. No packet goes over the start of a slice. */
+static int b8_begin_row(b8_encoder *e, uint32_t y, b8_sink *sink)
+{
+    const b8_contexts *c = &e->packers[0].contexts;
+    int status = B8_OK;
+    if (y % c->slice_rows == 0 || y == e->begin) {
+        status = b8_close_packets(e, sink);
+        e->slice = y / c->slice_rows;
+        e->slice_packets = 0;
+        for (uint32_t phase = 0; phase < 2; ++phase) {
+            e->packers[phase].next = c->interleaved ? b8_first_of_row(c, phase, y) : y * c->units_x;
+        }
+    }
     return status;
 }
 
-/* Codes the next unit into the open packet, or into a new one where it does not fit. One that fits into no packet
- * is coded with coarser steps until it does. */
-static int b8_add_unit(b8_encoder *e, b8_sink *sink)
+/* Sees that a packet is open for a unit to be coded into. */
+static int b8_ready_packet(b8_encoder *e, b8_packer *packer, b8_sink *sink)
 {
-    uint32_t step = e->options.step;
-    int status = B8_OK;
-    if (e->unit == e->slice_end) {
-        status = b8_cross_slice(e, sink);
-    } else if (e->open && e->coarse) {
-        status = b8_close_packet(e, sink);
+    const int status = packer->coarse ? b8_close_packet(e, packer, sink) : B8_OK;
+    packer->coarse = 0;
+    if (!packer->open) {
+        packer->number = e->slice_packets++;
+        b8_open_packet(e, packer, e->options.step);
     }
-    e->coarse = 0;
-    while (status == B8_OK) {
-        if (!e->open) {
-            b8_open_packet(e, step);
-        }
-        const b8_range_encoder before = e->range;
-        b8_encode_unit(e, e->unit);
-        b8_flush_queue(e);
-        if (b8_range_size(&e->range) <= e->room || step >= B8_STEPS - 1) {
-            ++e->unit;
-            return B8_OK;
-        }
-        if (e->unit > e->contexts.first) {
-            e->range = before;
-            status = b8_close_packet(e, sink);
+    return status;
+}
+
+/* A unit was coded, `before` it the range coder was as it says. If it does not fit into the packet it is coded into a
+ * new one. One that fits into no packet is coded with coarser steps until it does. */
+static int b8_settle_unit(b8_encoder *e, b8_packer *packer, const b8_range_encoder *before, b8_sink *sink)
+{
+    uint32_t step = packer->contexts.step, size;
+    while ((size = b8_range_size(&packer->range)) > packer->room && !(packer->coarse && step == B8_STEPS - 1)) {
+        if (packer->next > packer->contexts.first) {
+            packer->range = *before;
+            const int status = b8_close_packet(e, packer, sink);
+            if (status != B8_OK) {
+                return status;
+            }
+            packer->number = e->slice_packets++;
+            step = e->options.step;
         } else {
-            step = step + 16 < B8_STEPS ? step + 16 : B8_STEPS - 1;
-            e->coarse = 1;
-            e->open = 0;
+            step += 32u * (uint32_t)b8_bit_length(size / packer->room) - 16u;
+            step = step < B8_STEPS ? step : B8_STEPS - 1;
+            packer->coarse = 1;
         }
+        b8_open_packet(e, packer, step);
+        b8_encode_unit(e, packer);
+        b8_flush_queue(packer);
+    }
+    ++packer->next;
+    return B8_OK;
+}
+
+/* Codes `count` units, the next of as many packers, whose sources are set. */
+static int b8_add_units(b8_encoder *e, b8_packer *const *packers, int count, b8_sink *sink)
+{
+    b8_range_encoder before[2];
+    int status = B8_OK;
+    for (int i = 0; i < count && status == B8_OK; ++i) {
+        status = b8_ready_packet(e, packers[i], sink);
+        before[i] = packers[i]->range;
+        b8_encode_unit(e, packers[i]);
+    }
+    if (count == 2) {
+        b8_flush_queues(packers[0], packers[1]);
+    } else {
+        b8_flush_queue(packers[0]);
+    }
+    for (int i = 0; i < count && status == B8_OK; ++i) {
+        status = b8_settle_unit(e, packers[i], &before[i], sink);
+    }
+    return status;
+}
+
+/* Codes units x and, if there is one, x + 1 of row y; interleaved, they go into different packets. */
+static int b8_add_pair(b8_encoder *e, uint32_t x, uint32_t y, const int16_t *source, b8_sink *sink)
+{
+    const b8_contexts *c = &e->packers[0].contexts;
+    const int count = x + 1 < c->units_x ? 2 : 1;
+    b8_packer *packers[2];
+    for (int i = 0; i < count; ++i) {
+        packers[i] = &e->packers[c->interleaved ? (x + (uint32_t)i + y % c->slice_rows) & 1u : 0];
+    }
+    packers[0]->source = source;
+    if (c->interleaved) {
+        packers[count - 1]->source = source + (count - 1) * B8_UNIT_SAMPLES;
+        return b8_add_units(e, packers, count, sink);
+    }
+    int status = b8_add_units(e, packers, 1, sink);
+    if (status == B8_OK && count == 2) {
+        packers[1]->source = source + B8_UNIT_SAMPLES;
+        status = b8_add_units(e, packers + 1, 1, sink);
     }
     return status;
 }

@@ -5,7 +5,8 @@
  *   [header] of the stream; varint first unit; varint count of units less one; [byte layer]; [uint16 step]; payload
  *
  * all little-endian. The header is in the first packet of every slice, and in packets 1, 2, 4, 8, ... of the first
- * slice: losing some packets loses no picture.
+ * slice, in the order in which packets are begun: losing some packets loses no picture. Interleaved, two packets are
+ * open at a time, and each of the first two may come first and have the preamble.
  */
 #include "packets.h"
 
@@ -33,11 +34,13 @@ static int b8_has_header(uint32_t slice, uint32_t number)
     return slice == 0 ? (number & (number - 1u)) == 0 : number == 0;
 }
 
+static uint32_t b8_layout_of(const b8_options *options) { return options->header[0] >> 2 & 3u; }
+
 #ifdef B8_ENCODER_ONLY
 #define B8_LAYERED(options) 0
 #define B8_LAYER(options) 0u
 #else /* of the layout progressive, whose packets have a byte more */
-#define B8_LAYERED(options) (((options)->header[0] >> 2 & 3) == 1)
+#define B8_LAYERED(options) (b8_layout_of(options) == B8_PROGRESSIVE)
 #define B8_LAYER(options) (options)->layer
 #endif
 
@@ -67,11 +70,16 @@ uint32_t b8_write_header(const b8_geometry *g, uint32_t step, int has_finer, int
     return size;
 }
 
+static int b8_may_be_first(const b8_options *options, uint32_t slice, uint32_t number)
+{
+    return slice == 0 && number <= (b8_layout_of(options) == B8_INTERLEAVED);
+}
+
 uint32_t b8_frame_bytes(const b8_options *options, uint32_t slice, uint32_t number, uint32_t first, uint32_t step)
 {
     uint8_t scratch[5];
     return 5u + (B8_LAYER(options) == 0 && b8_has_header(slice, number) ? options->header_size : 0u) +
-           (slice == 0 && number == 0 ? B8_PREAMBLE_BYTES : 0u) + b8_put_varint(scratch, first) + 2u +
+           (b8_may_be_first(options, slice, number) ? B8_PREAMBLE_BYTES : 0u) + b8_put_varint(scratch, first) + 2u +
            (step != b8_stream_step(options) ? 2u : 0u) + (B8_LAYERED(options) ? 1u : 0u);
 }
 

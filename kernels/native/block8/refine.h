@@ -91,7 +91,8 @@ static inline int b8_begin_block(int8_t acc[64], int8_t signs[16], const b8_set 
                                  const b8_known *b)
 {
     int found = 0;
-    b8_add_rows(acc, 64, set->rows[model], rows->rows, rows->row_count);
+    b8_add_rows(acc, set->rows[model], rows->rows, rows->row_count);
+    b8_add_rows(acc + 32, set->rest[model], rows->rows, rows->row_count);
     b8_add_signs(signs, set->signs[model], rows->signs, rows->sign_count);
     for (uint64_t rest = b->known; rest != 0; rest &= rest - 1) {
         const int k = b8_lowest_bit(rest);
@@ -176,15 +177,15 @@ static inline void b8_refined_root_surroundings(const b8_refinement *r, const b8
 }
 
 /* The unit's block means with a rim of one, in quarters of a step; beyond the picture they go on as they went. */
-static inline void b8_fill_known_gradients(const b8_refinement *r, const b8_contexts *c, uint32_t unit, b8_unit *u,
-                                           const b8_place *p)
+static inline void b8_fill_known_around(const b8_refinement *r, const b8_contexts *c, uint32_t unit, b8_unit *u,
+                                        const b8_place *p)
 {
     const uint32_t x0 = p->x * (uint32_t)u->side, y0 = p->y * (uint32_t)u->side;
     const int right = u->blocks_x + 1, below = u->blocks_y + 1;
     const int top = y0 > 0 ? 0 : 1, bottom = p->y + 1 < c->units_y ? below : below - 1;
     const int first = x0 > 0 ? 0 : 1, last = p->x + 1 < c->units_x ? right : right - 1;
     for (int y = top; y <= bottom; ++y) {
-        int32_t *row = u->gradients[y];
+        int32_t *row = u->around[y];
         for (int x = first; x <= last; ++x) {
             const int inside = x > 0 && x < right && y > 0 && y < below;
             row[x] = b8_in_quarters(inside ? u->means[(y - 1) * u->side + x - 1]
@@ -201,10 +202,10 @@ static inline void b8_fill_known_gradients(const b8_refinement *r, const b8_cont
     }
     for (int x = 0; x <= right; ++x) {
         if (top > 0) {
-            u->gradients[0][x] = u->blocks_y > 1 ? 2 * u->gradients[1][x] - u->gradients[2][x] : u->gradients[1][x];
+            u->around[0][x] = u->blocks_y > 1 ? 2 * u->around[1][x] - u->around[2][x] : u->around[1][x];
         }
         if (bottom < below) {
-            u->gradients[below][x] = 2 * u->gradients[below - 1][x] - u->gradients[below - 2][x];
+            u->around[below][x] = 2 * u->around[below - 1][x] - u->around[below - 2][x];
         }
     }
 }
@@ -249,7 +250,8 @@ static inline void b8_keep_refined_means(b8_refinement *r, const b8_contexts *c,
                      p->x * (uint32_t)u->side + (uint32_t)x] = (int16_t)*mean;
         }
     }
-    b8_fill_known_gradients(r, c, unit, u, p);
+    b8_fill_known_around(r, c, unit, u, p);
+    b8_find_gradients(&u->gradients, u->around);
 }
 
 /* One plane of a unit whose next bits are all 0. */
@@ -260,10 +262,10 @@ static inline void b8_skip_refinement(b8_refinement *r, const b8_contexts *c, ui
     b8_list list;
     for (int y = 0; y < u->blocks_y; ++y) {
         for (int x = 0; x < u->blocks_x; ++x) {
-            b8_recall_list(&list, before + b8_level_base(u->plane, x, y), r->slots[u->model], u->model);
-            b8_remember_block(u, p, x, y, &list);
+            b8_recall_list(&u->lists[y][x], before + b8_level_base(u->plane, x, y), r->slots[u->model], u->model);
         }
     }
+    b8_remember_blocks(u, p);
     b8_recall_list(&list, before + b8_level_base(u->plane, 0, 0), r->slots[u->model + B8_LUMA_MEANS],
                    u->model + B8_LUMA_MEANS);
     u->lines->means[p->x] = list;

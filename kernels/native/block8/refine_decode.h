@@ -138,10 +138,10 @@ static int b8_decode_refined_plane(b8_decoder *d, uint32_t unit, const b8_place 
             if (status != B8_OK) {
                 return status;
             }
-            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, &known, now, places);
-            b8_remember_block(u, p, x, y, &list);
+            b8_keep_levels(&u->lists[y][x], levels + 256 * x + 8 * y, r->slots[u->model], u->model, &known, now, places);
         }
     }
+    b8_remember_blocks(u, p);
     return B8_OK;
 }
 
@@ -159,7 +159,8 @@ static int b8_decode_refined_unit(b8_decoder *d, uint32_t unit)
     }
     b8_remember_skip(c, &p, (int)skip);
     for (int plane = 0; plane < (c->bands == 1 ? 1 : 3); ++plane) {
-        b8_unit u = b8_unit_of(c, &p, plane);
+        b8_unit u;
+        b8_unit_begin(&u, c, &p, plane);
         int status = B8_OK;
         if (skip) {
             b8_skip_refinement(d->refinement, c, unit, &u, &p);

@@ -30,25 +30,25 @@ static inline void b8_add_worth(b8_refinement *r, int model, int64_t gain)
 
 /* One block: `values` and `b` by place in the scan, `candidates` the places that may become other than 0. Returns
  * those that do; `now` are the levels. */
-static uint64_t b8_refine_block(b8_encoder *e, b8_refinement *r, int model, const b8_step *step, const b8_known *b,
+static uint64_t b8_refine_block(b8_packer *packer, b8_refinement *r, int model, const b8_step *step, const b8_known *b,
                                 const int16_t values[64], uint64_t candidates, const b8_surroundings *around,
                                 int16_t now[64])
 {
-    const b8_tables *tables = e->contexts.tables;
+    const b8_tables *tables = packer->contexts.tables;
     const b8_set *set = &tables->refinements[step->set];
     const uint64_t open = b8_open_places(b, model);
     int64_t gain = 0;
     uint64_t places = 0;
-    uint16_t *queue = b8_queue_room(e);
+    uint16_t *queue = b8_queue_room(packer, packer->queued);
     for (uint64_t rest = b->known; rest != 0; rest &= rest - 1) {
         const int k = b8_lowest_bit(rest);
         const int32_t level = b8_refined_level(r, step, b->level[k], values[k]);
         b8_put(&queue, set->changes[b8_change_of(model, b->level[k])], (uint32_t)level & 1u);
         now[k] = (int16_t)level;
-        gain += b8_gain(values[k], b8_rebuild_level(b->level[k], &r->wider[step == &e->contexts.steps[1]], r->later + 1),
+        gain += b8_gain(values[k], b8_rebuild_level(b->level[k], &r->wider[step == &packer->contexts.steps[1]], r->later + 1),
                         b8_rebuild_level(level, step, r->later));
     }
-    e->queued = queue;
+    packer->queued = queue;
     if (open == 0) {
         b8_add_worth(r, model, gain);
         return 0;
@@ -58,7 +58,7 @@ static uint64_t b8_refine_block(b8_encoder *e, b8_refinement *r, int model, cons
     b8_name_rows(&rows, model, around);
     int found = b8_begin_block(acc, signs, set, model, &rows, b);
     uint64_t ahead = open; /* places that were not passed yet */
-    queue = b8_queue_room(e);
+    queue = b8_queue_room(packer, packer->queued);
     for (uint64_t rest = candidates; rest != 0;) {
         const int k = b8_lowest_bit(rest);
         rest &= rest - 1;
@@ -85,13 +85,12 @@ static uint64_t b8_refine_block(b8_encoder *e, b8_refinement *r, int model, cons
         now[k] = (int16_t)(negative ? -magnitude : magnitude);
         places |= UINT64_C(1) << k;
         gain += b8_gain(values[k], 0, b8_rebuild_level(now[k], step, r->later));
-        e->queued = queue;
-        queue = b8_queue_room(e);
+        queue = b8_queue_room(packer, queue);
     }
     if (ahead != 0) {
         b8_put(&queue, b8_sigmoid(tables->sigmoid, acc[b8_end_lane[b8_lowest_bit(ahead)]]), 1);
     }
-    e->queued = queue;
+    packer->queued = queue;
     b8_add_worth(r, model, gain);
     return places;
 }
@@ -140,7 +139,7 @@ static uint64_t b8_prepare_refinement(const b8_encoder *e, const b8_refinement *
     for (int y = 0; y < u->side; ++y) {
         const int from = 8 * (y < u->blocks_y ? y : u->blocks_y - 1) + lane;
         for (int x = 0; x < u->side; ++x) {
-            means[y * u->side + x] = b8_column_of(e, u->plane, x < u->blocks_x ? x : u->blocks_x - 1)[from];
+            means[y * u->side + x] = b8_column_of(&e->packers[0], u->plane, x < u->blocks_x ? x : u->blocks_x - 1)[from];
         }
     }
     b8_means_transform(means, u->side, 0);
@@ -156,15 +155,15 @@ static uint64_t b8_prepare_refinement(const b8_encoder *e, const b8_refinement *
     for (int y = 0; y < u->blocks_y; ++y) {
         for (int x = 0; x < u->blocks_x; ++x) {
             any |= b8_prepare_refined_block(r, s, 4 * y + x, u->model, r->slots[u->model], before + 256 * x + 8 * y,
-                                            b8_column_of(e, u->plane, x) + 8 * y + lane, e->offsets[u->model], reach);
+                                            b8_column_of(&e->packers[0], u->plane, x) + 8 * y + lane, e->offsets[u->model], reach);
         }
     }
     return any;
 }
 
-static void b8_refine_plane(b8_encoder *e, b8_refinement *r, uint32_t unit, const b8_place *p, b8_refined_plane *s)
+static void b8_refine_plane(b8_packer *packer, b8_refinement *r, uint32_t unit, const b8_place *p, b8_refined_plane *s)
 {
-    b8_contexts *c = &e->contexts;
+    b8_contexts *c = &packer->contexts;
     b8_unit *u = &s->unit;
     const int means_model = u->model + B8_LUMA_MEANS;
     const b8_set *set = &c->tables->refinements[u->step->set];
@@ -172,13 +171,13 @@ static void b8_refine_plane(b8_encoder *e, b8_refinement *r, uint32_t unit, cons
     b8_surroundings around;
     b8_list list, near[2];
     int16_t now[64];
-    uint16_t *queue = b8_queue_room(e);
+    uint16_t *queue = b8_queue_room(packer, packer->queued);
     b8_put(&queue, set->changes[b8_change_of(means_model, 0)], s->target < s->root);
-    e->queued = queue;
+    packer->queued = queue;
     const int32_t root = b8_refined_root(s->root, s->target < s->root, u->step);
     b8_add_worth(r, means_model, b8_gain(s->target, s->root, root));
     b8_refined_root_surroundings(r, c, unit, u, p, root, near, &around);
-    uint64_t places = b8_refine_block(e, r, means_model, u->step, &s->known[16], s->values[16], s->candidates[16], &around,
+    uint64_t places = b8_refine_block(packer, r, means_model, u->step, &s->known[16], s->values[16], s->candidates[16], &around,
                                       now);
     b8_keep_levels(&list, levels, r->slots[means_model], means_model, &s->known[16], now, places);
     levels[0] = (int16_t)root;
@@ -189,33 +188,36 @@ static void b8_refine_plane(b8_encoder *e, b8_refinement *r, uint32_t unit, cons
         for (int x = 0; x < u->blocks_x; ++x) {
             const int at = 4 * y + x;
             b8_refined_surroundings(r, c, unit, u, p, x, y, near, &around);
-            places = b8_refine_block(e, r, u->model, u->step, &s->known[at], s->values[at], s->candidates[at], &around, now);
-            b8_keep_levels(&list, levels + 256 * x + 8 * y, r->slots[u->model], u->model, &s->known[at], now, places);
-            b8_remember_block(u, p, x, y, &list);
+            places = b8_refine_block(packer, r, u->model, u->step, &s->known[at], s->values[at], s->candidates[at], &around, now);
+            b8_keep_levels(&u->lists[y][x], levels + 256 * x + 8 * y, r->slots[u->model], u->model, &s->known[at], now,
+                           places);
         }
     }
+    b8_remember_blocks(u, p);
 }
 
-static void b8_refine_unit(b8_encoder *e, b8_refinement *r, uint32_t unit, uint64_t reach)
+static void b8_refine_unit(b8_encoder *e, b8_refinement *r, uint64_t reach)
 {
-    b8_contexts *c = &e->contexts;
+    b8_packer *packer = &e->packers[0];
+    b8_contexts *c = &packer->contexts;
+    const uint32_t unit = packer->next;
     const b8_place p = b8_place_of(c, unit);
     const int16_t *before = r->before + (size_t)unit * B8_UNIT_SAMPLES;
     const int planes = c->bands == 1 ? 1 : 3;
     b8_refined_plane parts[3];
     uint64_t any = 0;
     for (int plane = 0; plane < planes; ++plane) {
-        parts[plane].unit = b8_unit_of(c, &p, plane);
+        b8_unit_begin(&parts[plane].unit, c, &p, plane);
         any |= b8_prepare_refinement(e, r, before, reach, &parts[plane]);
     }
     any = reach == 0 ? 0 : any;
-    b8_put(&e->queued, c->tables->refinements[r->steps[0].set].skip[b8_skip_context(c, &p)], any == 0);
+    b8_put(&packer->queued, c->tables->refinements[r->steps[0].set].skip[b8_skip_context(c, &p)], any == 0);
     b8_remember_skip(c, &p, any == 0);
     for (int plane = 0; plane < planes; ++plane) {
         if (any == 0) {
             b8_skip_refinement(r, c, unit, &parts[plane].unit, &p);
         } else {
-            b8_refine_plane(e, r, unit, &p, &parts[plane]);
+            b8_refine_plane(packer, r, unit, &p, &parts[plane]);
         }
     }
 }
@@ -224,29 +226,31 @@ static void b8_refine_unit(b8_encoder *e, b8_refinement *r, uint32_t unit, uint6
  * fewer coefficients are sent, and at last none: later layers may send them. */
 static int b8_refine_next(b8_encoder *e, b8_refinement *r, b8_sink *sink, int64_t *worth)
 {
+    b8_packer *packer = &e->packers[0];
     uint64_t reach = UINT64_MAX;
-    int status = e->unit == e->slice_end && e->open ? B8_ERROR_ARGUMENT : B8_OK;
+    int status = B8_OK;
     while (status == B8_OK) {
-        if (!e->open) {
-            b8_open_packet(e, e->options.step);
-            memcpy(e->contexts.steps, r->steps, sizeof r->steps);
+        if (!packer->open) {
+            packer->number = e->slice_packets++;
+            b8_open_packet(e, packer, e->options.step);
+            memcpy(packer->contexts.steps, r->steps, sizeof r->steps);
             r->worth = 0;
         }
-        const b8_range_encoder before = e->range;
+        const b8_range_encoder before = packer->range;
         const int64_t worth_before = r->worth;
-        b8_refine_unit(e, r, e->unit, reach);
-        b8_flush_queue(e);
-        if (b8_range_size(&e->range) <= e->room || reach == 0) {
-            ++e->unit;
+        b8_refine_unit(e, r, reach);
+        b8_flush_queue(packer);
+        if (b8_range_size(&packer->range) <= packer->room || reach == 0) {
+            ++packer->next;
             return B8_OK;
         }
-        if (e->unit > e->contexts.first) {
-            e->range = before;
+        if (packer->next > packer->contexts.first) {
+            packer->range = before;
             worth[sink->count] = worth_before;
-            status = b8_close_packet(e, sink);
+            status = b8_close_packet(e, packer, sink);
         } else {
             reach = reach == UINT64_MAX ? 0xffff : 0;
-            e->open = 0;
+            packer->open = 0;
         }
     }
     return status;
@@ -255,18 +259,19 @@ static int b8_refine_next(b8_encoder *e, b8_refinement *r, b8_sink *sink, int64_
 /* Codes the units of a slice, whose coefficients are in a store. */
 static int b8_refine_units(b8_encoder *e, b8_refinement *r, const int16_t *store, b8_sink *sink, int64_t *worth)
 {
-    const uint32_t units = (e->end - e->begin) * e->contexts.units_x;
-    int status = B8_OK;
+    b8_packer *packer = &e->packers[0];
+    const uint32_t units = (e->end - e->begin) * packer->contexts.units_x;
+    int status = e->end - e->begin > packer->contexts.slice_rows ? B8_ERROR_ARGUMENT : b8_begin_row(e, e->begin, sink);
     for (uint32_t i = 0; i < units && status == B8_OK; ++i) {
         if (sink->count + 1 >= sink->packet_capacity) {
             return B8_ERROR_SPACE;
         }
-        e->source = store + (size_t)i * B8_UNIT_SAMPLES;
+        packer->source = store + (size_t)i * B8_UNIT_SAMPLES;
         status = b8_refine_next(e, r, sink, worth);
     }
-    if (status == B8_OK && e->open) {
+    if (status == B8_OK && packer->open) {
         worth[sink->count] = r->worth;
-        status = b8_close_packet(e, sink);
+        status = b8_close_packet(e, packer, sink);
     }
     return status;
 }

@@ -1,4 +1,4 @@
-/* AVX-512 (F, BW, VL): 32 lanes. */
+/* AVX-512 (F, BW, VL, DQ, VBMI, BITALG): 32 lanes. */
 #ifndef B8_SIMD_H
 #define B8_SIMD_H
 
@@ -62,15 +62,30 @@ static inline void b8_store_rgb(uint8_t *out, const b8_v colour[3])
     }
 }
 
+/* Where pixel i's red is, for an odd byte of a pair; from pixel 21 on in the register that begins at byte 32. */
+#define B8_RED(i) ((3 * (i) + ((i) < 21 ? 0 : 32)) * 256)
+static const int16_t b8_red_at[32] = {
+    B8_RED(0),  B8_RED(1),  B8_RED(2),  B8_RED(3),  B8_RED(4),  B8_RED(5),  B8_RED(6),  B8_RED(7),
+    B8_RED(8),  B8_RED(9),  B8_RED(10), B8_RED(11), B8_RED(12), B8_RED(13), B8_RED(14), B8_RED(15),
+    B8_RED(16), B8_RED(17), B8_RED(18), B8_RED(19), B8_RED(20), B8_RED(21), B8_RED(22), B8_RED(23),
+    B8_RED(24), B8_RED(25), B8_RED(26), B8_RED(27), B8_RED(28), B8_RED(29), B8_RED(30), B8_RED(31)};
+
 static inline void b8_load_rgb(const uint8_t *in, b8_v out[3])
 {
-    __m128i lo[3], hi[3];
-    b8_split_rgb(in, lo);
-    b8_split_rgb(in + 48, hi);
+    const __m512i low = _mm512_loadu_si512(in), high = _mm512_loadu_si512(in + 32);
     for (int band = 0; band < 3; ++band) {
-        const __m256i bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(lo[band]), hi[band], 1);
-        out[band] = _mm512_slli_epi16(_mm512_cvtepu8_epi16(bytes), 7);
+        const __m512i from = v_add(v_load(b8_red_at), v_splat((int16_t)(256 * band)));
+        const __m512i levels = _mm512_maskz_permutex2var_epi8(UINT64_C(0xaaaaaaaaaaaaaaaa), low, from, high);
+        out[band] = _mm512_srli_epi16(levels, 1);
     }
+}
+
+/* Bit k of the result is bit `from[k]` of `bits`. */
+#define B8_HAS_SHUFFLE_BITS
+static inline uint64_t b8_shuffle_bits(uint64_t bits, const uint8_t from[64], const uint8_t to[64])
+{
+    (void)to;
+    return _mm512_bitshuffle_epi64_mask(_mm512_set1_epi64((long long)bits), _mm512_loadu_si512(from));
 }
 
 #endif

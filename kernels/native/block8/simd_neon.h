@@ -78,18 +78,16 @@ static inline uint32_t b8_exceeding(const int16_t *in, int16_t limit)
     return mask;
 }
 
-static inline void b8_add_rows(int8_t *acc, int lanes, const int8_t *rows, const uint16_t *ids, int count)
+static inline void b8_add_rows(int8_t acc[32], const int8_t *rows, const uint16_t *ids, int count)
 {
-    for (int lane = 0; lane < lanes; lane += 32) {
-        int8x16_t lo = vld1q_s8(acc + lane), hi = vld1q_s8(acc + lane + 16);
-        for (int r = 0; r < count; ++r) {
-            const int8_t *row = rows + 64 * (int32_t)ids[r] + lane;
-            lo = vqaddq_s8(lo, vld1q_s8(row));
-            hi = vqaddq_s8(hi, vld1q_s8(row + 16));
-        }
-        vst1q_s8(acc + lane, lo);
-        vst1q_s8(acc + lane + 16, hi);
+    int8x16_t lo = vld1q_s8(acc), hi = vld1q_s8(acc + 16);
+    for (int r = 0; r < count; ++r) {
+        const int8_t *row = rows + 32 * (int32_t)ids[r];
+        lo = vqaddq_s8(lo, vld1q_s8(row));
+        hi = vqaddq_s8(hi, vld1q_s8(row + 16));
     }
+    vst1q_s8(acc, lo);
+    vst1q_s8(acc + 16, hi);
 }
 
 static inline void b8_add_signs(int8_t *acc, const int8_t *rows, const uint16_t *ids, int count)
@@ -103,11 +101,11 @@ static inline void b8_add_signs(int8_t *acc, const int8_t *rows, const uint16_t 
     vst1q_s8(acc, sum);
 }
 
-static inline void b8_gather_rows(int8_t *acc, int lanes, const int8_t *rows, int model, const b8_surroundings *s)
+static inline void b8_gather_rows(int8_t acc[32], const int8_t *rows, int model, const b8_surroundings *s)
 {
     b8_block_rows named;
     b8_name_rows(&named, model, s);
-    b8_add_rows(acc, lanes, rows, named.rows, named.row_count);
+    b8_add_rows(acc, rows, named.rows, named.row_count);
 }
 
 static inline void b8_gather_signs(int8_t *acc, const int8_t *rows, int model, const b8_surroundings *s)

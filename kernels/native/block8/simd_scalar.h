@@ -54,11 +54,11 @@ static inline uint32_t b8_exceeding(const int16_t *in, int16_t limit)
 
 /* acc[0..lanes) += the rows `ids` of a table of rows of 64, one after the other, each sum saturated; lanes: 32 or
  * 64. */
-static inline void b8_add_rows(int8_t *acc, int lanes, const int8_t *rows, const uint16_t *ids, int count)
+static inline void b8_add_rows(int8_t acc[32], const int8_t *rows, const uint16_t *ids, int count)
 {
     for (int r = 0; r < count; ++r) {
-        const int8_t *row = rows + 64 * (int32_t)ids[r];
-        for (int i = 0; i < lanes; ++i) {
+        const int8_t *row = rows + 32 * (int32_t)ids[r];
+        for (int i = 0; i < 32; ++i) {
             acc[i] = b8_saturate(acc[i] + row[i]);
         }
     }
@@ -77,12 +77,12 @@ static inline void b8_add_signs(int8_t *acc, const int8_t *rows, const uint16_t 
     }
 }
 
-/* acc[0..lanes) = the sum of the rows that the surroundings name. */
-static inline void b8_gather_rows(int8_t *acc, int lanes, const int8_t *rows, int model, const b8_surroundings *s)
+/* acc = the sum of the rows that the surroundings name. */
+static inline void b8_gather_rows(int8_t acc[32], const int8_t *rows, int model, const b8_surroundings *s)
 {
     b8_block_rows named;
     b8_name_rows(&named, model, s);
-    b8_add_rows(acc, lanes, rows, named.rows, named.row_count);
+    b8_add_rows(acc, rows, named.rows, named.row_count);
 }
 
 static inline void b8_gather_signs(int8_t *acc, const int8_t *rows, int model, const b8_surroundings *s)

@@ -51,16 +51,14 @@ static inline void b8_untranspose(const int16_t *in, int stride, int16_t *const 
     }
 }
 
-static inline void b8_add_rows(int8_t *acc, int lanes, const int8_t *rows, const uint16_t *ids, int count)
+static inline void b8_add_rows(int8_t acc[32], const int8_t *rows, const uint16_t *ids, int count)
 {
-    for (int lane = 0; lane < lanes; lane += 32) {
-        __m256i sum = _mm256_loadu_si256((const __m256i *)(acc + lane));
-        for (int r = 0; r < count; ++r) {
-            const __m256i *row = (const __m256i *)(rows + 64 * (int32_t)ids[r] + lane);
-            sum = _mm256_adds_epi8(sum, _mm256_loadu_si256(row));
-        }
-        _mm256_storeu_si256((__m256i *)(acc + lane), sum);
+    __m256i sum = _mm256_loadu_si256((const __m256i *)acc);
+    for (int r = 0; r < count; ++r) {
+        const __m256i *row = (const __m256i *)(rows + 32 * (int32_t)ids[r]);
+        sum = _mm256_adds_epi8(sum, _mm256_loadu_si256(row));
     }
+    _mm256_storeu_si256((__m256i *)acc, sum);
 }
 
 static inline void b8_add_signs(int8_t *acc, const int8_t *rows, const uint16_t *ids, int count)
@@ -78,26 +76,23 @@ static inline void b8_add_signs(int8_t *acc, const int8_t *rows, const uint16_t 
 static inline __m256i b8_list_rows(__m256i sum, const int8_t *base, const b8_list *list)
 {
     for (int i = 0; list != NULL && i < list->count; ++i) {
-        const int8_t *row = base + 64 * (int32_t)(list->item[i] & 0x7f);
+        const int8_t *row = base + 32 * (int32_t)(list->item[i] & 0x7f);
         sum = _mm256_adds_epi8(sum, _mm256_loadu_si256((const __m256i *)row));
     }
     return sum;
 }
 
-static inline void b8_gather_rows(int8_t *acc, int lanes, const int8_t *rows, int model, const b8_surroundings *s)
+static inline void b8_gather_rows(int8_t acc[32], const int8_t *rows, int model, const b8_surroundings *s)
 {
-    for (int lane = 0; lane < lanes; lane += 32) {
-        const int8_t *at = rows + lane;
-        __m256i sum = _mm256_setzero_si256();
-        for (int i = 0; i < 5; ++i) {
-            const int8_t *row = at + 64 * (B8_ROW_GRADIENT + 8 * i + s->level[i]);
-            sum = _mm256_adds_epi8(sum, _mm256_loadu_si256((const __m256i *)row));
-        }
-        sum = _mm256_adds_epi8(sum, _mm256_loadu_si256((const __m256i *)(at + 64 * (B8_ROW_COUNT + s->count_row))));
-        sum = b8_list_rows(sum, at + 64 * B8_ROW_LEFT, s->left);
-        sum = b8_list_rows(sum, at + 64 * (B8_ROW_LEFT + 2 * b8_groups[model]), s->above);
-        _mm256_storeu_si256((__m256i *)(acc + lane), sum);
+    __m256i sum = _mm256_setzero_si256();
+    for (int i = 0; i < 5; ++i) {
+        const int8_t *row = rows + 32 * (B8_ROW_GRADIENT + 8 * i + s->level[i]);
+        sum = _mm256_adds_epi8(sum, _mm256_loadu_si256((const __m256i *)row));
     }
+    sum = _mm256_adds_epi8(sum, _mm256_loadu_si256((const __m256i *)(rows + 32 * (B8_ROW_COUNT + s->count_row))));
+    sum = b8_list_rows(sum, rows + 32 * B8_ROW_LEFT, s->left);
+    sum = b8_list_rows(sum, rows + 32 * (B8_ROW_LEFT + 2 * b8_groups[model]), s->above);
+    _mm256_storeu_si256((__m256i *)acc, sum);
 }
 
 static inline __m128i b8_add_sign(__m128i sum, const int8_t *row, int negative)
