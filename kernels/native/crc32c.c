@@ -12,7 +12,7 @@
 #define ADD_WORD(crc, word) __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word))
 #else
 #define HAS_WORDS() 0
-#define ADD_WORD(crc, word) ((void)(word))
+#define ADD_WORD(crc, word) ((void)(crc), (void)(word))
 #endif
 
 /* Takes eight bytes at a time where the processor has an instruction for it; returns how many bytes were taken. */

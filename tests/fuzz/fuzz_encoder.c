@@ -281,6 +281,12 @@ static void check_near(const job *j, const uint8_t *decoded, uint32_t coarsest)
     CHECK(sqrt(sum / ((double)g->width * g->height)) <= 1.5 + 2 * step);
 }
 
+static int by_first(const void *a, const void *b)
+{
+    const uint32_t first = ((const b8_packet *)a)->first, second = ((const b8_packet *)b)->first;
+    return (first > second) - (first < second);
+}
+
 static void check_decodes(const job *j, const coded *c)
 {
     const b8_geometry *g = &j->geometry;
@@ -292,6 +298,9 @@ static void check_decodes(const job *j, const coded *c)
     CHECK(packets != NULL);
     for (uint32_t i = 0; i < c->sink.count; ++i) {
         packets[i] = read_packet(j, &c->sink.packets[i], c->sink.data);
+    }
+    qsort(packets, c->sink.count, sizeof *packets, by_first); /* interleaved, they come in another order */
+    for (uint32_t i = 0; i < c->sink.count; ++i) {
         CHECK(packets[i].first == next && packets[i].count > 0);
         next += packets[i].count;
         coarsest = packets[i].step > coarsest ? packets[i].step : coarsest;
