@@ -5,6 +5,7 @@ Every call releases the GIL, and works in memory of its own: calls may run in pa
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ _MAGIC = b"B8T2"
 _SIGMOID = np.round(32768 / (1 + np.exp(-(np.arange(256) - 128) / 16))).clip(1, 32767).astype(np.uint16)
 _PROBABILITY_MAX = 32767
 _MAX_SETS = 32
+_KEPT = 8 << 20
+"""Most bytes of a kind that a thread keeps for its next call."""
 
 
 @dataclass(frozen=True)
@@ -286,14 +289,15 @@ class Core:
             end: One past the last.
             settings: How.
         """
-        encoder = Encoder(self, begin, end, settings)
+        size = int(lib.b8_encoder_bytes(settings.geometry.native(), settings.mtu))
+        encoder = Encoder(self, begin, end, settings, _SCRATCH.memory(size))
         first = int(lib.b8_first_row(begin))
         return encoder.push(image[first : int(lib.b8_last_row(settings.geometry.native(), end))])
 
     def store_rows(self, image: NDArray[Any], begin: int, end: int, settings: Settings) -> NDArray[np.int16]:
         """Transform rows of units without coding them: int16 [units, 1536], for `encode_stored`."""
         geometry = settings.geometry
-        memory = _Memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
+        memory = _SCRATCH.memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
         store = np.empty(((end - begin) * geometry.units_x, UNIT_SAMPLES), np.int16)
         _check(
             lib.b8_store_rows(
@@ -309,7 +313,7 @@ class Core:
     ) -> list[Packet]:
         """Code rows of units that `store_rows` transformed."""
         geometry = settings.geometry
-        memory = _Memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
+        memory = _SCRATCH.memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
         sink = _Sink(geometry, end - begin, settings.mtu)
         _check(
             lib.b8_encode_stored(
@@ -343,7 +347,7 @@ class Core:
             CorruptStreamError: A payload holds what no encoder writes.
         """
         native, data = native_packets(packets)
-        memory = _Memory(int(lib.b8_decoder_bytes(geometry.native())))
+        memory = _SCRATCH.memory(int(lib.b8_decoder_bytes(geometry.native())))
         mark = ffi.new("uint8_t[1]")
         kind = (lib.B8_INTERLEAVED if interleaved else lib.B8_TILES) << 2
         finer = mark if has_finer else ffi.NULL
@@ -366,7 +370,7 @@ class Core:
         self, geometry: Geometry, begin: int, end: int, coefficients: Coefficients, image: NDArray[Any]
     ) -> None:
         """Rebuild pixel rows 32 begin to 32 end into `image`, the whole picture's array."""
-        memory = _Memory(int(lib.b8_synthesis_bytes(geometry.native())))
+        memory = _SCRATCH.memory(int(lib.b8_synthesis_bytes(geometry.native())))
         status = lib.b8_synthesise(
             memory.pointer, memory.size, geometry.native(), begin, end, self._variant, coefficients.native(),
             ffi.cast("void *", image.ctypes.data), image.strides[0],
@@ -418,11 +422,13 @@ class Encoder:
         memory_bytes: Working memory, all that is held of the picture.
     """
 
-    def __init__(self, core: Core, begin: int, end: int, settings: Settings) -> None:
+    def __init__(
+        self, core: Core, begin: int, end: int, settings: Settings, memory: _Memory | None = None
+    ) -> None:
         native = settings.geometry.native()
         self._core = core
         self._settings = settings
-        self._memory = _Memory(int(lib.b8_encoder_bytes(native, settings.mtu)))
+        self._memory = memory or _Memory(int(lib.b8_encoder_bytes(native, settings.mtu)))
         self.memory_bytes = self._memory.size
         _check(
             lib.b8_encoder_start(
@@ -467,7 +473,7 @@ class _Sink:
     def __init__(self, geometry: Geometry, unit_rows: int, mtu: int) -> None:
         units = (unit_rows + 1) * geometry.units_x + 1
         capacity = units * UNIT_SAMPLES * 3 + mtu
-        self._data = np.empty(capacity, np.uint8)
+        self._data = _SCRATCH.room("sink", capacity)
         self._packets = ffi.new("b8_packet[]", units)
         self._room = ffi.from_buffer("uint8_t[]", self._data)
         self.native = ffi.new("b8_sink *", (self._room, capacity, 0, self._packets, units, 0))
@@ -478,6 +484,29 @@ class _Sink:
             Packet(p.first, p.count, p.step, self._data[p.offset : p.offset + p.size].tobytes(), p.layer)
             for p in self._packets[0 : self.native.count]
         ]
+
+
+class _Scratch(threading.local):
+    """Memory that a thread uses again from call to call: fresh pages cost more than what is done with them."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, NDArray[np.uint8]] = {}
+
+    def room(self, use: str, size: int) -> NDArray[np.uint8]:
+        """At least `size` bytes, the same for the same use; large ones are not kept."""
+        room = self._rooms.get(use)
+        if room is None or len(room) < size:
+            room = np.empty(size, np.uint8)
+            if size <= _KEPT:
+                self._rooms[use] = room
+        return room
+
+    def memory(self, size: int) -> _Memory:
+        """Working memory of one call."""
+        return _Memory(size, self.room("memory", size + 64))
+
+
+_SCRATCH = _Scratch()
 
 
 class Coefficients:
@@ -509,13 +538,18 @@ class Coefficients:
 
 
 class _Memory:
-    """Bytes on a boundary of 64."""
+    """Bytes on a boundary of 64.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: Bytes; 0, the core's answer to a picture that it cannot code, is refused.
+        room: Where to take them from, at least 64 bytes more; None: new ones.
+    """
+
+    def __init__(self, size: int, room: NDArray[np.uint8] | None = None) -> None:
         if size == 0:
             raise UsageError("the core cannot code a picture of this size and kind")
         self.size = size
-        self._bytes = np.empty(size + 64, np.uint8)
+        self._bytes = np.empty(size + 64, np.uint8) if room is None else room
         address = self._bytes.ctypes.data
         self.pointer = ffi.cast("void *", address + -address % 64)
 
