@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +62,6 @@ class Latent:
     forward: NDArray[np.float32] | None
     inverse: NDArray[np.float32] | None
     gate: Gate | None
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The least and the largest symbol."""
-        return -MAX_SYMBOL, MAX_SYMBOL
 
     def gain(self, position: float) -> NDArray[np.float32] | None:
         """The forward gain at a position of 0 to anchors - 1, float32 [channels]."""
@@ -152,6 +146,15 @@ class Coding:
         """Where a level lies between the anchors."""
         return level * (self.anchors - 1) / (self.levels - 1)
 
+    @property
+    def shares_analysis(self) -> bool:
+        """Whether the analysis is the same at all levels."""
+        return self.analysis.inputs == ("image",)
+
+    def latent(self, name: str) -> Latent:
+        """The latent of a name."""
+        return next(latent for latent in self.latents if latent.name == name)
+
     def gates(self) -> dict[str, tuple[int, ...]]:
         """For each latent that gates others, the lengths of their tables."""
         found: dict[str, tuple[int, ...]] = {}
@@ -167,7 +170,8 @@ def _interpolated(table: NDArray[np.float32], position: float) -> NDArray[np.flo
     high = min(low + 1, len(table) - 1)
     share = position - low
     logs = np.log(table[[low, high]].astype(np.float64))
-    return np.exp((1 - share) * logs[0] + share * logs[1]).astype(np.float32)
+    gain: NDArray[np.float32] = np.exp((1 - share) * logs[0] + share * logs[1]).astype(np.float32)
+    return gain
 
 
 def _latent(fields: Mapping[str, Any]) -> Latent:
@@ -249,11 +253,6 @@ def _name(value: Any) -> str:
     return value
 
 
-def frozen_level(level: int, levels: int) -> NDArray[np.float32]:
+def level_input(level: int, levels: int) -> NDArray[np.float32]:
     """The input `level` of a graph: from 0 to 1, float32 [1, 1, 1, 1]."""
-    return np.full((1, 1, 1, 1), level / max(levels - 1, 1), dtype=np.float32)
-
-
-def padded_side(side: int, stride: int) -> int:
-    """The least multiple of `stride` that `side` fits in."""
-    return math.ceil(side / stride) * stride
+    return np.full((1, 1, 1, 1), level / (levels - 1), dtype=np.float32)
