@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Longs = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-CLASS_BITS = 10
-"""Scale classes are sums of weights in units of 2^-10."""
+CLASS_BITS = 12
+"""Scale classes are sums of weights in units of 2^-12."""
 MEAN_BITS = 12
 """Predicted values are sums of weights in units of 2^-12."""
 FRACTIONS = 5
@@ -143,13 +143,13 @@ def code_tile(
     Raises:
         ValueError: What is read lies outside the range of symbols.
     """
-    known = Known(model, shape)
+    known = Known(model.order, shape)
     window = None if coded is None else flat(coded[model.order])
     given = None if symbols is None else flat(symbols[model.order].astype(np.int64))
     for step, weights in zip(model.steps, model.models, strict=True):
         here = positions(step, *shape)
         if here.size:
-            scale, mean = known.predict(step, weights, here, place)
+            scale, mean = known.predict(step, weights, model.classes, here, place)
             part = np.ones(scale.shape, np.bool_) if window is None else window[step.channels, here]
             values = None if given is None else given[step.channels, here]
             known.keep(step, here, _code(port, scale, mean, part, values))
@@ -178,14 +178,14 @@ def _code(port: Port, scale: Longs, mean: Longs, part: Bools, values: Longs | No
 class Known:
     """What of a tile's latent is known, channels in coding order."""
 
-    def __init__(self, model: LatentModel, shape: tuple[int, int]) -> None:
-        self._model = model
-        self._values = np.zeros((len(model.order), *shape))
+    def __init__(self, order: NDArray[np.intp], shape: tuple[int, ...]) -> None:
+        self._order = order
+        self._values = np.zeros((len(order), *shape))
         self._magnitudes = np.zeros_like(self._values)
         self._around = np.zeros_like(self._values)
 
     def predict(
-        self, step: Step, weights: StepModel, here: NDArray[np.intp], place: Place
+        self, step: Step, weights: StepModel, classes: int, here: NDArray[np.intp], place: Place
     ) -> tuple[Longs, Longs]:
         """Class of scale, and value in eighths, of a step's symbols: int64 [channels, positions]."""
         bias = place.between(weights.bias)[:, None]
@@ -194,7 +194,7 @@ class Known:
         means = (weights.mean @ self.value_features(step, here)).astype(np.int64)
         eighths = (means + (1 << (MEAN_BITS - 4))) >> (MEAN_BITS - 3)
         limit = 8 * MAX_SYMBOL
-        return np.clip(scale, 0, self._model.classes - 1), np.clip(eighths, -limit, limit)
+        return np.clip(scale, 0, classes - 1), np.clip(eighths, -limit, limit)
 
     def magnitude_features(self, step: Step, here: NDArray[np.intp]) -> Floats:
         """What scales are predicted from: float64 [features, positions].
@@ -202,7 +202,7 @@ class Known:
         The magnitudes of all channels of earlier groups, the sums of their eight neighbours', and the means of
         the group's own known neighbours'.
         """
-        earlier = (flat(each[: step.first])[:, here] for each in (self._magnitudes, self._around))
+        earlier = (flat(each)[: step.first, here] for each in (self._magnitudes, self._around))
         return np.concatenate([*earlier, *self._own(self._magnitudes, step, here)])
 
     def value_features(self, step: Step, here: NDArray[np.intp]) -> Floats:
@@ -210,9 +210,7 @@ class Known:
 
         The symbols of all channels of earlier groups, and the means of the group's own known neighbours.
         """
-        return np.concatenate(
-            [flat(self._values[: step.first])[:, here], *self._own(self._values, step, here)]
-        )
+        return np.concatenate([flat(self._values)[: step.first, here], *self._own(self._values, step, here)])
 
     def keep(self, step: Step, here: NDArray[np.intp], symbols: Longs) -> None:
         """Take note of a step's symbols, int64 [channels, positions]."""
@@ -223,10 +221,20 @@ class Known:
         """Sum up the neighbourhoods of a group that is whole."""
         self._around[step.channels] = surroundings(self._magnitudes[step.channels])
 
+    def reveal(self, step: Step, symbols: Ints) -> None:
+        """Take note of all that a step sees, of symbols in coding order: int32 [channels, height, width]."""
+        earlier = slice(step.first)
+        self._values[earlier] = symbols[earlier]
+        self._magnitudes[earlier] = magnitudes(symbols[earlier])
+        self._around[earlier] = surroundings(self._magnitudes[earlier])
+        if step.neighbours:  # of the group itself nothing else is looked at
+            self._values[step.channels] = symbols[step.channels]
+            self._magnitudes[step.channels] = magnitudes(symbols[step.channels])
+
     def symbols(self) -> Ints:
         """All symbols, channels in their own order: int32 [channels, height, width]."""
         symbols = np.empty(self._values.shape, dtype=np.int32)
-        symbols[self._model.order] = self._values
+        symbols[self._order] = self._values
         return symbols
 
     @staticmethod
