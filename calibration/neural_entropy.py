@@ -17,9 +17,10 @@ from farlook.calibration.neural_tables import CLASSES, TableCounter, make_tables
 from farlook.calibration.neural_weights import StepData, fit_step
 from farlook.runtime.errors import UsageError
 from farlook.runtime.neural.contexts import Known, LatentModel, Place, code_tile, flat
-from farlook.runtime.neural.description import MAX_SYMBOL, Coding
+from farlook.runtime.neural.description import MAX_SYMBOL, TILE_LOG2, Coding
 from farlook.runtime.neural.schedule import make_steps, positions
-from farlook.runtime.neural.symbols import kept_channels
+from farlook.runtime.neural.symbols import coded_symbols, side_symbols, tile_views
+from farlook.runtime.tiles import TileGrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,24 +39,26 @@ FIRST_SPACING, SPACING = 8, 2
 """Lattice that the first group begins with, and that all others begin with."""
 
 _FEWEST = 4
+_NETWORK = {"inputs": ["level"], "halo": 0}
+_UNUSED = {"tile_log2": TILE_LOG2, "analysis": _NETWORK, "synthesis": _NETWORK}
 _POSITIONS = 40_000
 """Positions of a step that its weights are fitted to, about."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One latent of one tile of a training picture.
+    """One latent of one tile of a training picture, channels in their own order.
 
     Attributes:
-        level: Of 0 to levels - 1.
-        place: Where it lies between the anchors.
-        symbols: int32 [channels, height, width].
+        place: Where its level lies between the anchors.
+        side: What its contexts see of earlier latents, int16 [channels, height, width].
+        symbols: int16 [channels, height, width].
         coded: Which of them are coded, bool of the same shape; None for all.
     """
 
-    level: int
     place: Place
-    symbols: NDArray[np.int32]
+    side: NDArray[np.int16]
+    symbols: NDArray[np.int16]
     coded: NDArray[np.bool_] | None
 
 
@@ -71,8 +74,10 @@ def fit_entropy(
 
     Args:
         latents: For each latent of the layout, pictures at levels that cover the scale, in the same order for all
-            latents: the i-th sample of each is of the same picture and level.
-        layout: The manifest's `coding` object; see `docs/format.md`.
+            latents: the i-th sample of each is of the same picture and level. Symbols are rounded, and 0 where
+            they are gated.
+        layout: The manifest's `coding` object, see `docs/format.md`; `levels`, `stride` and `latents` of it are needed,
+            and `tile_log2`, if it is not 9.
         contexts: Whether to use known symbols; without, tables depend on channel and level only.
         seed: Of the choice of positions and of the descent.
         report: Told what is fitted, how many steps of it are done, and of how many.
@@ -83,65 +88,68 @@ def fit_entropy(
     Raises:
         UsageError: A latent has no samples, or fewer or more than another, or samples of another shape.
     """
-    coding = Coding.read(layout)
-    _check(coding, latents)
+    coding = Coding.read({**_UNUSED, **layout})
+    pictures = [*_pictures(coding, latents)]
     generator = np.random.default_rng(seed)
     counter = TableCounter()
     fitted: dict[str, Any] = {}
     for latent in coding.latents:
-        tiles = [*_tiles(coding, latent, latents)]
-        model = _fit_latent(coding, latent, tiles, contexts, generator, report)
-        fitted[latent.name] = model
-        frozen = LatentModel.read(model, latent.channels, coding.anchors, CLASSES)
+        tiles = [tile for level, symbols in pictures for tile in _tiles(coding, latent, level, symbols)]
+        fitted[latent.name] = fields = _fit_latent(coding, tiles, contexts, generator, report, latent.name)
+        frozen = LatentModel.read(fields, latent.channels, len(tiles[0].side), coding.anchors, CLASSES)
         for tile in tiles:
-            shape = tile.symbols.shape[1:]
-            code_tile(frozen, counter, (shape[0], shape[1]), tile.place, tile.coded, tile.symbols)
+            code_tile(frozen, counter, tile.place, tile.side, tile.coded, tile.symbols)
     return {"classes": CLASSES, "tables": make_tables(counter.counts), "latents": fitted}
 
 
-def _check(coding: Coding, latents: Mapping[str, Sequence[Sample]]) -> None:
+def _pictures(
+    coding: Coding, latents: Mapping[str, Sequence[Sample]]
+) -> Iterator[tuple[int, dict[str, NDArray[np.int16]]]]:
+    """Level and symbols of each picture, checked."""
     counts = {latent.name: len(latents.get(latent.name, ())) for latent in coding.latents}
     if not min(counts.values()) or len(set(counts.values())) > 1:
         raise UsageError(f"every latent needs the same pictures, and some at all; there are {counts}")
-    for latent in coding.latents:
-        for level, symbols in latents[latent.name]:
-            if symbols.ndim != 3 or symbols.shape[0] != latent.channels or not 0 <= level < coding.levels:
-                raise UsageError(f"a sample of {latent.name} has the shape {symbols.shape} and level {level}")
+    for samples in zip(*(latents[latent.name] for latent in coding.latents), strict=True):
+        level, sizes = samples[0][0], set()
+        for latent, (other, values) in zip(coding.latents, samples, strict=True):
+            if values.ndim != 3 or values.shape[0] != latent.channels:
+                raise UsageError(f"a sample of {latent.name} has the shape {values.shape}")
+            sizes.add((values.shape[1] * latent.stride, values.shape[2] * latent.stride, other))
+        if len(sizes) > 1 or not 0 <= level < coding.levels:
+            raise UsageError(f"the samples of a picture differ in size or level, or {level} is no level")
+        yield level, {e.name: _small(v) for e, (_, v) in zip(coding.latents, samples, strict=True)}
 
 
-def _tiles(coding: Coding, latent: Latent, latents: Mapping[str, Sequence[Sample]]) -> Iterator[Tile]:
-    """The pictures cut into tiles, as the codec will."""
-    side = coding.tile // latent.stride
-    for index, (level, symbols) in enumerate(latents[latent.name]):
-        coded = None
-        if latent.gate is not None:
-            by = coding.latent(latent.gate.by)
-            values = latents[by.name][index][1][0].astype(np.int16)
-            coded = kept_channels(latent, latent.gate, values, by.stride, symbols.shape[1:])
-        place = Place.of(level, coding.levels, coding.anchors)
-        for top in range(0, symbols.shape[1], side):
-            for left in range(0, symbols.shape[2], side):
-                window = (slice(None), slice(top, top + side), slice(left, left + side))
-                yield Tile(level, place, symbols[window], None if coded is None else coded[window])
+def _tiles(
+    coding: Coding, latent: Latent, level: int, symbols: dict[str, NDArray[np.int16]]
+) -> Iterator[Tile]:
+    """A picture cut as the codec will."""
+    height, width = (side * latent.stride for side in symbols[latent.name].shape[1:])
+    grid = TileGrid(width, height, coding.tile)
+    place = Place.of(level, coding.levels, coding.anchors)
+    for index in range(grid.count):
+        views = tile_views(coding, symbols, grid, index)
+        side, coded = side_symbols(coding, latent, views), coded_symbols(coding, latent, views)
+        yield Tile(place, side, views[latent.name], coded)
 
 
 def _fit_latent(
     coding: Coding,
-    latent: Latent,
     tiles: Sequence[Tile],
     contexts: bool,
     generator: np.random.Generator,
     report: Callable[[str, int, int], None],
+    label: str,
 ) -> dict[str, Any]:
-    ends = _group_ends(latent.channels)
+    ends = _group_ends(len(tiles[0].symbols))
     spacings = [FIRST_SPACING, *[SPACING] * (len(ends) - 1)] if contexts else [1] * len(ends)
     order = _order(tiles)
     steps = make_steps(ends, spacings)
     fields = []
-    for done, data in enumerate(_gather(coding, order, steps, tiles, generator)):
-        report(latent.name, done, len(steps))
+    for done, data in enumerate(_gather(coding.anchors, order, steps, tiles, generator)):
+        report(label, done, len(steps))
         fields.append(fit_step(data, generator, contexts=contexts))
-    report(latent.name, len(steps), len(steps))
+    report(label, len(steps), len(steps))
     return {"order": order.tolist(), "groups": ends, "spacings": spacings, "steps": fields}
 
 
@@ -158,7 +166,7 @@ def _group_ends(channels: int) -> list[int]:
 
 
 def _gather(
-    coding: Coding,
+    anchors: int,
     order: NDArray[np.intp],
     steps: Sequence[Step],
     tiles: Sequence[Tile],
@@ -166,41 +174,36 @@ def _gather(
 ) -> Iterator[StepData]:
     """What each step sees at a random choice of its positions."""
     for step in steps:
-        total = sum(positions(step, *tile.symbols.shape[1:]).size for tile in tiles)
-        parts = [
-            _gather_tile(coding, order, step, tile, _POSITIONS / max(total, 1), generator) for tile in tiles
-        ]
-        joined = [np.concatenate(each) for each in zip(*parts, strict=True)]
-        yield StepData(step, *joined)
+        total = sum(_positions(step, tile).size for tile in tiles)
+        share = _POSITIONS / max(total, 1)
+        parts = [_gather_tile(anchors, order, step, tile, share, generator) for tile in tiles]
+        yield StepData(step, len(tiles[0].side), *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _gather_tile(
-    coding: Coding,
+    anchors: int,
     order: NDArray[np.intp],
     step: Step,
     tile: Tile,
     share: float,
     generator: np.random.Generator,
 ) -> tuple[NDArray[Any], ...]:
-    here = positions(step, *tile.symbols.shape[1:])
+    here = _positions(step, tile)
     here = here[generator.random(here.size) < share]
-    known = Known(order, tile.symbols.shape[1:])
+    known = Known(order, tile.side)
     known.reveal(step, tile.symbols[order])
-    anchors = np.zeros((here.size, coding.anchors), dtype=np.float32)
-    share_of_next = tile.place.share / tile.place.whole
-    anchors[:, tile.place.row] = 1 - share_of_next
-    anchors[:, min(tile.place.row + 1, coding.anchors - 1)] += share_of_next
-    symbols = flat(tile.symbols[order])[step.channels, here].T
-    coded = np.ones(symbols.shape, dtype=np.bool_)
-    if tile.coded is not None:
-        coded = flat(tile.coded[order])[step.channels, here].T
+    coded = np.ones(tile.symbols.shape, dtype=np.bool_) if tile.coded is None else tile.coded
     return (
-        anchors,
+        np.broadcast_to(tile.place.shares(anchors), (here.size, anchors)),
         _small(known.magnitude_features(step, here).T),
         _small(known.value_features(step, here).T),
-        _small(symbols),
-        coded,
+        flat(tile.symbols[order])[step.channels, here].T,
+        flat(coded[order])[step.channels, here].T,
     )
+
+
+def _positions(step: Step, tile: Tile) -> NDArray[np.intp]:
+    return positions(step, *tile.symbols.shape[1:])
 
 
 def _small(numbers: NDArray[Any]) -> NDArray[np.int16]:

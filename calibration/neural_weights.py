@@ -40,6 +40,7 @@ class StepData:
 
     Attributes:
         step: The step.
+        side: Channels of earlier latents that it sees.
         anchors: Shares of the anchors, float32 [n, anchors].
         magnitudes: See `Known.magnitude_features`, int16 [n, features].
         values: See `Known.value_features`, int16 [n, features]; means in units of 1/12 may be clipped.
@@ -48,6 +49,7 @@ class StepData:
     """
 
     step: Step
+    side: int
     anchors: NDArray[np.float32]
     magnitudes: NDArray[np.int16]
     values: NDArray[np.int16]
@@ -109,7 +111,8 @@ def _bits(
 def _units(data: StepData) -> tuple[Tensor, Tensor]:
     """What features are divided by to be of the order of 1: octaves and symbols."""
     first, own = data.step.first, data.symbols.shape[1] if data.step.neighbours else 0
-    octaves = [1.0] * first + [float(_AROUND)] * first + [float(MEAN_UNIT)] * own
+    pairs = [1.0] * data.side + [float(_AROUND)] * data.side + [1.0] * first + [float(_AROUND)] * first
+    octaves = pairs + [float(MEAN_UNIT)] * own
     symbols = [1.0] * first + [float(MEAN_UNIT)] * own
     return _OCTAVE_OF_MAGNITUDES * torch.tensor(octaves), torch.tensor(symbols)
 

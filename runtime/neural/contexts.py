@@ -61,6 +61,13 @@ class Place:
         row, share = divmod(level * (anchors - 1), levels - 1)
         return cls(row, share, levels - 1)
 
+    def shares(self, anchors: int) -> NDArray[np.float32]:
+        """What share each anchor has, float32 [anchors]."""
+        shares = np.zeros(anchors, dtype=np.float32)
+        shares[self.row] = 1 - self.share / self.whole
+        shares[min(self.row + 1, anchors - 1)] += self.share / self.whole
+        return shares
+
     def between(self, rows: Longs) -> Longs:
         """Interpolated between rows, int64 [anchors, channels], and rounded down."""
         following = rows[min(self.row + 1, len(rows) - 1)]
@@ -100,8 +107,10 @@ class LatentModel:
     classes: int
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any], channels: int, anchors: int, classes: int) -> LatentModel:
-        """Read a latent's object of `entropy.json`.
+    def read(
+        cls, fields: Mapping[str, Any], channels: int, side: int, anchors: int, classes: int
+    ) -> LatentModel:
+        """Read a latent's object of `entropy.json`; `side` is the number of channels of earlier latents.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: It is damaged.
@@ -114,7 +123,7 @@ class LatentModel:
             raise ValueError("the groups of channels or their spacings are damaged")
         steps = make_steps(ends, spacings)
         models = tuple(
-            _step_model(step, each, anchors) for step, each in zip(steps, fields["steps"], strict=True)
+            _step_model(step, each, anchors, side) for step, each in zip(steps, fields["steps"], strict=True)
         )
         return cls(order, steps, models, classes)
 
@@ -122,8 +131,8 @@ class LatentModel:
 def code_tile(
     model: LatentModel,
     port: Port,
-    shape: tuple[int, int],
     place: Place,
+    side: NDArray[np.integer[Any]],
     coded: Bools | None,
     symbols: NDArray[np.integer[Any]] | None,
 ) -> Ints:
@@ -132,8 +141,8 @@ def code_tile(
     Args:
         model: The latent's.
         port: Where to or from.
-        shape: Height and width of the tile's grid.
         place: Where the level lies between the anchors.
+        side: Symbols of earlier latents, repeated to this one's grid, [channels, height, width]; may have none.
         coded: Which symbols are coded, bool [channels, height, width]; the others are 0. None for all.
         symbols: [channels, height, width]; None to read.
 
@@ -143,7 +152,8 @@ def code_tile(
     Raises:
         ValueError: What is read lies outside the range of symbols.
     """
-    known = Known(model.order, shape)
+    known = Known(model.order, side)
+    shape = (side.shape[1], side.shape[2])
     window = None if coded is None else flat(coded[model.order])
     given = None if symbols is None else flat(symbols[model.order].astype(np.int64))
     for step, weights in zip(model.steps, model.models, strict=True):
@@ -178,9 +188,11 @@ def _code(port: Port, scale: Longs, mean: Longs, part: Bools, values: Longs | No
 class Known:
     """What of a tile's latent is known, channels in coding order."""
 
-    def __init__(self, order: NDArray[np.intp], shape: tuple[int, ...]) -> None:
+    def __init__(self, order: NDArray[np.intp], side: NDArray[np.integer[Any]]) -> None:
         self._order = order
-        self._values = np.zeros((len(order), *shape))
+        sizes = magnitudes(side).astype(np.float64)
+        self._side = flat(np.concatenate([sizes, surroundings(sizes)]))
+        self._values = np.zeros((len(order), *side.shape[1:]))
         self._magnitudes = np.zeros_like(self._values)
         self._around = np.zeros_like(self._values)
 
@@ -199,11 +211,11 @@ class Known:
     def magnitude_features(self, step: Step, here: NDArray[np.intp]) -> Floats:
         """What scales are predicted from: float64 [features, positions].
 
-        The magnitudes of all channels of earlier groups, the sums of their eight neighbours', and the means of
-        the group's own known neighbours'.
+        The magnitudes of earlier latents, and the sums of their eight neighbours'; the same of all channels of
+        earlier groups; the means of the group's own known neighbours'.
         """
         earlier = (flat(each)[: step.first, here] for each in (self._magnitudes, self._around))
-        return np.concatenate([*earlier, *self._own(self._magnitudes, step, here)])
+        return np.concatenate([self._side[:, here], *earlier, *self._own(self._magnitudes, step, here)])
 
     def value_features(self, step: Step, here: NDArray[np.intp]) -> Floats:
         """What values are predicted from: float64 [features, positions].
@@ -221,8 +233,8 @@ class Known:
         """Sum up the neighbourhoods of a group that is whole."""
         self._around[step.channels] = surroundings(self._magnitudes[step.channels])
 
-    def reveal(self, step: Step, symbols: Ints) -> None:
-        """Take note of all that a step sees, of symbols in coding order: int32 [channels, height, width]."""
+    def reveal(self, step: Step, symbols: NDArray[np.integer[Any]]) -> None:
+        """Take note of all that a step sees, of symbols in coding order: [channels, height, width]."""
         earlier = slice(step.first)
         self._values[earlier] = symbols[earlier]
         self._magnitudes[earlier] = magnitudes(symbols[earlier])
@@ -244,10 +256,10 @@ class Known:
         return [flat(neighbour_means(known[step.channels], step))[:, here]]
 
 
-def feature_counts(step: Step) -> tuple[int, int]:
-    """How many features scales and values of a step are predicted from."""
+def feature_counts(step: Step, side: int) -> tuple[int, int]:
+    """How many features scales and values of a step are predicted from, with `side` channels of other latents."""
     own = step.last - step.first if step.neighbours else 0
-    return 2 * step.first + own, step.first + own
+    return 2 * (side + step.first) + own, step.first + own
 
 
 def magnitudes(symbols: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -258,16 +270,16 @@ def magnitudes(symbols: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
 
 def flat(grid: NDArray[Any]) -> NDArray[Any]:
     """[channels, height, width] as [channels, positions]."""
-    return grid.reshape(len(grid), -1)
+    return grid.reshape(len(grid), grid.shape[1] * grid.shape[2])
 
 
 # floor(16 log2(1 + v)) is the position of the highest bit of (1 + v)^16: no floating point.
 _MAGNITUDES = np.array([((1 + v) ** 16).bit_length() // 2 for v in range(1024)], dtype=np.int64)
 
 
-def _step_model(step: Step, fields: Mapping[str, Any], anchors: int) -> StepModel:
+def _step_model(step: Step, fields: Mapping[str, Any], anchors: int, side: int) -> StepModel:
     channels = step.last - step.first
-    scales, values = feature_counts(step)
+    scales, values = feature_counts(step, side)
     model = StepModel(
         scale=np.array(fields["scale"], dtype=np.float64).reshape(channels, scales),
         mean=np.array(fields["mean"], dtype=np.float64).reshape(channels, values),

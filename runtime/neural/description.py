@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYOUT = "neural"
+TILE_LOG2 = 9
+"""What tiles are unless there is a reason: 512 pixels; contexts end at their rims."""
 MAX_SYMBOL = (1 << 15) - 1
 """Symbols lie from -MAX_SYMBOL to MAX_SYMBOL."""
 
@@ -42,7 +44,7 @@ class Gate:
     table: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Latent:
     """One tensor between analysis and synthesis.
 
@@ -154,6 +156,11 @@ class Coding:
     def latent(self, name: str) -> Latent:
         """The latent of a name."""
         return next(latent for latent in self.latents if latent.name == name)
+
+    def earlier(self, latent: Latent) -> list[Latent]:
+        """The latents coded before one, on the same grid or a coarser one that it divides: its contexts see them."""
+        before = self.latents[: self.latents.index(latent)]
+        return [each for each in before if each.stride % latent.stride == 0]
 
     def gates(self) -> dict[str, tuple[int, ...]]:
         """For each latent that gates others, the lengths of their tables."""

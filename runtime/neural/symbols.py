@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from farlook.runtime.neural.contexts import Bools, Port
-    from farlook.runtime.neural.description import Coding, Gate, Latent
+    from farlook.runtime.neural.description import Coding, Latent
     from farlook.runtime.tiles import TileGrid
 
     Symbols = dict[str, NDArray[np.int16]]
@@ -44,7 +44,11 @@ class SymbolCoder:
             raise ValueError(f"there are {len(self._tables.rows)} tables for {classes} classes of scale")
         self._models = {
             latent.name: LatentModel.read(
-                entropy["latents"][latent.name], latent.channels, coding.anchors, classes
+                entropy["latents"][latent.name],
+                latent.channels,
+                sum(each.channels for each in coding.earlier(latent)),
+                coding.anchors,
+                classes,
             )
             for latent in coding.latents
         }
@@ -54,7 +58,7 @@ class SymbolCoder:
         payloads = []
         for tile in range(grid.count):
             writer = Writer(self._tables)
-            self._code(writer, grid, tile, level, symbols)
+            self._code(writer, tile_views(self._coding, symbols, grid, tile), level, reads=False)
             payloads.append(writer.payload())
         return payloads
 
@@ -67,34 +71,26 @@ class SymbolCoder:
         symbols = empty_symbols(self._coding, grid)
         for tile, payload in enumerate(payloads):
             reader = Reader(self._tables, payload)
-            self._code(reader, grid, tile, level, symbols, reads=True)
+            self._code(reader, tile_views(self._coding, symbols, grid, tile), level, reads=True)
             reader.finish()
         return symbols
 
-    def _code(
-        self, port: Port, grid: TileGrid, tile: int, level: int, symbols: Symbols, *, reads: bool = False
-    ) -> None:
-        """Pass a tile through a port; what is read goes into `symbols`."""
+    def _code(self, port: Port, views: Symbols, level: int, *, reads: bool) -> None:
+        """Pass a tile through a port; what is read goes into `views`."""
         coding = self._coding
         place = Place.of(level, coding.levels, coding.anchors)
-        gates = coding.gates()
         for latent in coding.latents:
-            part = symbols[latent.name][(slice(None), *tile_window(coding, latent, grid, tile))]
-            coded = None
-            if latent.gate is not None:
-                by = coding.latent(latent.gate.by)
-                values = symbols[by.name][(slice(None), *tile_window(coding, by, grid, tile))]
-                coded = kept_channels(latent, latent.gate, values[0], by.stride, part.shape[1:])
-            given = None if reads else part
+            mine = views[latent.name]
+            side, coded = side_symbols(coding, latent, views), coded_symbols(coding, latent, views)
             try:
-                found = code_tile(self._models[latent.name], port, part.shape[1:], place, coded, given)
+                mine[...] = code_tile(
+                    self._models[latent.name], port, place, side, coded, None if reads else mine
+                )
+                check_gates(coding, latent, mine)
             except ValueError as error:
                 raise CorruptStreamError(
                     f"a packet passes its checksum but cannot be decoded: {error}"
                 ) from error
-            part[...] = found
-            if latent.name in gates and not in_gates(part, gates[latent.name]):
-                raise CorruptStreamError("a packet passes its checksum but cannot be decoded: no such gate")
 
 
 def quantise(coding: Coding, latents: Mapping[str, NDArray[np.float32]], level: int) -> Symbols:
@@ -117,13 +113,14 @@ def quantise(coding: Coding, latents: Mapping[str, NDArray[np.float32]], level: 
             values = values * gain[:, None, None]
         rounded = np.nan_to_num(np.rint(values), posinf=MAX_SYMBOL, neginf=-MAX_SYMBOL)
         found = np.clip(rounded, -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
-        if latent.gate is not None:
-            by = coding.latent(latent.gate.by)
-            found *= kept_channels(latent, latent.gate, symbols[by.name][0], by.stride, found.shape[1:])
         symbols[latent.name] = found
-    for name, lengths in coding.gates().items():
-        if not in_gates(symbols[name], lengths):
-            raise BundleError(f"the bundle's analysis gives {name!r} values that it does not have gates for")
+        coded = coded_symbols(coding, latent, symbols)
+        if coded is not None:
+            found *= coded
+        try:
+            check_gates(coding, latent, found)
+        except ValueError as error:
+            raise BundleError(f"the bundle's analysis is not what its manifest says: {error}") from error
     return symbols
 
 
@@ -152,31 +149,50 @@ def empty_symbols(coding: Coding, grid: TileGrid) -> Symbols:
     }
 
 
-def tile_window(coding: Coding, latent: Latent, grid: TileGrid, tile: int) -> tuple[slice, slice]:
-    """Rows and columns of a latent's grid that a tile covers; what pads the picture is its last tiles'."""
+def tile_views(coding: Coding, symbols: Symbols, grid: TileGrid, tile: int) -> Symbols:
+    """The parts of a picture's symbols that a tile covers; what pads the picture is its last tiles'."""
     row, column = divmod(tile, grid.columns)
-    return (
-        _span(row, grid.rows, grid.height, grid.side, coding.stride, latent.stride),
-        _span(column, grid.columns, grid.width, grid.side, coding.stride, latent.stride),
-    )
+    views = {}
+    for latent in coding.latents:
+        rows = _span(row, grid.rows, grid.side // latent.stride)
+        columns = _span(column, grid.columns, grid.side // latent.stride)
+        views[latent.name] = symbols[latent.name][:, rows, columns]
+    return views
 
 
-def _span(index: int, count: int, pixels: int, side: int, stride: int, step: int) -> slice:
-    padded = -(-pixels // stride) * stride
-    return slice(index * side // step, (padded if index == count - 1 else (index + 1) * side) // step)
+def _span(index: int, count: int, side: int) -> slice:
+    return slice(index * side, None if index == count - 1 else (index + 1) * side)
 
 
-def kept_channels(
-    latent: Latent, gate: Gate, by: NDArray[np.int16], by_stride: int, shape: tuple[int, ...]
-) -> Bools:
-    """Which symbols are coded, bool [channels, height, width]."""
-    times = by_stride // latent.stride
-    spread = by.repeat(times, axis=0).repeat(times, axis=1)[: shape[0], : shape[1]]
-    kept = np.array(gate.table)[np.clip(spread, 0, len(gate.table) - 1)]
+def side_symbols(coding: Coding, latent: Latent, symbols: Symbols) -> NDArray[np.int16]:
+    """What a latent's contexts see of earlier ones, repeated to its grid: int16 [channels, height, width]."""
+    shape = symbols[latent.name].shape[1:]
+    parts = [np.zeros((0, *shape), dtype=np.int16)]
+    parts += [_repeated(symbols[e.name], e.stride // latent.stride, shape) for e in coding.earlier(latent)]
+    return np.concatenate(parts)
+
+
+def coded_symbols(coding: Coding, latent: Latent, symbols: Symbols) -> Bools | None:
+    """Which of a latent's symbols are coded, bool [channels, height, width]; None if all are."""
+    if latent.gate is None:
+        return None
+    by = coding.latent(latent.gate.by)
+    values = _repeated(symbols[by.name], by.stride // latent.stride, symbols[latent.name].shape[1:])
+    kept = np.array(latent.gate.table)[values]
     coded: Bools = np.arange(latent.channels)[:, None, None] < kept
     return coded
 
 
-def in_gates(symbols: NDArray[np.int16], lengths: tuple[int, ...]) -> bool:
-    """Whether all symbols have an entry in tables of these lengths."""
-    return not symbols.size or (int(symbols.min()) >= 0 and int(symbols.max()) < min(lengths))
+def check_gates(coding: Coding, latent: Latent, symbols: NDArray[np.int16]) -> None:
+    """Check that a latent that gates others only has values that they have entries for.
+
+    Raises:
+        ValueError: It has others.
+    """
+    lengths = coding.gates().get(latent.name)
+    if lengths and symbols.size and not 0 <= int(symbols.min()) <= int(symbols.max()) < min(lengths):
+        raise ValueError(f"{latent.name} has a value that no gate is for")
+
+
+def _repeated(symbols: NDArray[np.int16], times: int, shape: tuple[int, ...]) -> NDArray[np.int16]:
+    return symbols.repeat(times, axis=1).repeat(times, axis=2)[:, : shape[0], : shape[1]]
