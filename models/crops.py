@@ -44,9 +44,14 @@ class CropPool:
     def __len__(self) -> int:
         return len(self._pictures)
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of all pictures."""
+        return int(self._ends[-1])
+
     def draw(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         """Cut `count` squares at random, each turned and flipped at random: [count, 3, side, side] of 0 to 1."""
-        places = torch.randint(int(self._ends[-1]), (count,), generator=generator)
+        places = torch.randint(self.pixels, (count,), generator=generator)
         chosen = torch.searchsorted(self._ends, places, right=True)
         ways = torch.randint(1 << 30, (count, 3), generator=generator).tolist()
         crops = [

@@ -10,19 +10,18 @@ import torch
 from farlook.models.data import sample_pictures
 from farlook.models.gains import LEVELS
 from farlook.models.neural import STRIDE
+from farlook.runtime.errors import TrainingError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from farlook.models.neural import NeuralCodec
 
-FIT_LEVELS = tuple(range(0, LEVELS, 5))
-"""Levels whose symbols are counted."""
-
-_PICTURES = 96
+_PICTURES = 120
+_SPACING = 12
 
 Symbols = dict[str, list[tuple[int, "NDArray[np.int32]"]]]
 
@@ -31,25 +30,33 @@ def entropy_tables(
     network: NeuralCodec,
     data_dir: str | os.PathLike[str],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Fit the tables; gives them and figures to report.
+) -> dict[str, Any]:
+    """Fit the tables on pictures spread over the folder, each at three levels; all levels have their turn.
 
     Args:
         network: In eval mode.
         data_dir: Images, searched recursively.
         progress: Called with (pictures read, pictures to read).
+
+    Returns:
+        `entropy.json`'s content.
+
+    Raises:
+        TrainingError: No picture in the folder can be used.
     """
     from farlook.calibration.neural_entropy import fit_entropy
 
     found: Symbols = {latent.name: [] for latent in network.latents}
-    for image in sample_pictures(data_dir, _PICTURES, progress):
-        for name, parts in picture_symbols(network, image, FIT_LEVELS):
+    for number, image in enumerate(sample_pictures(data_dir, _PICTURES, progress)):
+        for name, parts in picture_symbols(network, image, range(number % _SPACING, LEVELS, _SPACING)):
             found[name].extend(parts)
-    return fit_entropy(found, network.coding()), {}
+    if not all(found.values()):
+        raise TrainingError(f"no picture in {data_dir} can be read")
+    return fit_entropy(found, network.coding())
 
 
 def picture_symbols(
-    network: NeuralCodec, image: NDArray[np.uint8], levels: tuple[int, ...]
+    network: NeuralCodec, image: NDArray[np.uint8], levels: Iterable[int]
 ) -> Iterator[tuple[str, list[tuple[int, NDArray[np.int32]]]]]:
     """Integers that a picture becomes at each of `levels`: for each latent, (level, int32 [C, h, w])."""
     pixels = torch.from_numpy(padded(image)).permute(2, 0, 1)[None].float() / 255.0

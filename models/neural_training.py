@@ -279,5 +279,5 @@ def _fit_tables(
 ) -> TrainingState:
     network = build(config.codec, config.options)
     network.load_state_dict(dict(state.tensors))
-    tables, figures = entropy_tables(network.eval(), data_dir, partial(report, "tables"))
-    return state.plus(figures=figures, notes={"entropy": tables})
+    tables = entropy_tables(network.eval(), data_dir, partial(report, "tables"))
+    return state.plus(notes={"entropy": tables})
