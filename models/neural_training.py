@@ -64,7 +64,7 @@ class NeuralConfig:
     Args:
         codec: A key of `farlook.models.neural_codecs.CODECS`.
         preset: "rd" or "paper".
-        steps: Optimiser steps.
+        steps: Optimiser steps; with none, a run that starts with trained weights only counts its tables anew.
         batch: Crops a step, over all processes.
         crop: Side of a crop in pixels, a multiple of 32.
         seed: Of weights, crops, levels and noise.
@@ -88,8 +88,8 @@ class NeuralConfig:
         for name, value, known in (("codec", self.codec, CODECS), ("preset", self.preset, PRESETS)):
             if value not in known:
                 raise UsageError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
-        if self.steps < 1 or self.batch < 1 or not 0 <= self.seed < 2**32:
-            raise UsageError("steps and batch must be at least 1, and the seed from 0 to 2^32 - 1")
+        if self.steps < 0 or self.batch < 1 or not 0 <= self.seed < 2**32:
+            raise UsageError("batch must be at least 1, steps not negative, and the seed from 0 to 2^32 - 1")
         if self.crop < 32 or self.crop % 32:
             raise UsageError(f"crop is {self.crop}; it must be a multiple of 32")
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):

@@ -128,7 +128,9 @@ def _neural_verb(name: str) -> Callable[..., None]:
             Path | None, typer.Option("--output", "-o", help="Directory of the run; default: runs/CODEC.")
         ] = None,
         resume: Resume = False,
-        steps: Annotated[int, typer.Option("--steps", help="Optimiser steps.", min=1)] = 20_000,
+        steps: Annotated[
+            int, typer.Option("--steps", help="Optimiser steps; 0: entropy tables alone, see --start.", min=0)
+        ] = 20_000,
         preset: Annotated[
             str,
             typer.Option(

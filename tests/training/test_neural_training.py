@@ -109,6 +109,12 @@ def test_a_run_can_begin_with_the_weights_of_another(pictures, trained, tmp_path
         train(pictures, tmp_path / "other", "fera", start=trained)
 
 
+def test_no_steps_keep_the_weights_and_count_again(pictures, trained, tmp_path):
+    path = train(pictures, tmp_path, start=trained, steps=0)
+    assert checkpoint.load(path).digest() == checkpoint.load(trained).digest()
+    assert checkpoint.load(path).meta["entropy"] == {"counted": True}
+
+
 def test_mechanisms_are_part_of_a_run(pictures, trained, tmp_path):
     path = train(pictures, tmp_path / "run", options={"pqf": False}, steps=1)
     assert not any(name.startswith("pqf") for name in checkpoint.load(path).tensors)
@@ -143,7 +149,7 @@ def test_weights_that_are_no_neural_codecs_are_refused(trained, tmp_path):
     [
         {"codec": "jpeg"},
         {"preset": "best"},
-        {"steps": 0},
+        {"steps": -1},
         {"batch": 0},
         {"crop": 40},
         {"crop": 0},
