@@ -15,6 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from farlook.models.gains import mixed
+
 _LEAST = 1e-9
 _SPREAD = (0.08, 0.3, 0.9, 2.5)
 
@@ -72,6 +74,6 @@ class MapPrior(nn.Module):
             soft: [n, 1, h, w], 0 to values - 1.
             shares: [n, anchors], see `anchor_weights`.
         """
-        bits = -torch.log2(torch.softmax(shares @ self.logits, dim=1))[:, :, None, None]
+        bits = -torch.log2(torch.softmax(mixed(shares, self.logits), dim=1))[:, :, None, None]
         numbers = torch.arange(bits.shape[1], dtype=soft.dtype, device=soft.device)[:, None, None]
         return (bits * torch.relu(1 - torch.abs(soft - numbers))).sum(dim=1, keepdim=True)

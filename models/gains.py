@@ -37,6 +37,14 @@ def anchor_weights(level: Tensor, anchors: int = ANCHORS) -> Tensor:
     return torch.relu(1 - torch.abs(position - numbers))
 
 
+def mixed(shares: Tensor, table: Tensor) -> Tensor:
+    """Mean of the rows of `table` [anchors, C] by `shares` [n, anchors]: [n, C].
+
+    A sum instead of a matrix product, which autocast would round to bfloat16.
+    """
+    return (shares[:, :, None] * table).sum(dim=1)
+
+
 class Gains(nn.Module):
     """Forward and inverse gains of one latent, one vector for each anchor.
 
@@ -73,7 +81,7 @@ class Gains(nn.Module):
 
     @staticmethod
     def _at(shares: Tensor, table: Tensor) -> Tensor:
-        return torch.exp(shares @ table)[:, :, None, None]
+        return torch.exp(mixed(shares, table))[:, :, None, None]
 
 
 class ByLevel(nn.Module):
@@ -85,4 +93,4 @@ class ByLevel(nn.Module):
 
     def forward(self, features: Tensor, level: Tensor) -> Tensor:
         """Scale [n, C, h, w]; `level` is [n or 1, 1, 1, 1]."""
-        return features * torch.exp(anchor_weights(level) @ self.log_scale)[:, :, None, None]
+        return features * torch.exp(mixed(anchor_weights(level), self.log_scale))[:, :, None, None]
