@@ -33,12 +33,9 @@ if TYPE_CHECKING:
     Sample = tuple[int, NDArray[np.int32]]
     """A level, and a picture's symbols, int32 [channels, height, width]."""
 
-FIRST_GROUPS = (0.06, 0.12, 0.25, 0.45)
-"""Where groups of channels end, as parts of all channels; the last ends with them."""
-FIRST_SPACING, SPACING = 8, 2
-"""Lattice that the first group begins with, and that all others begin with."""
+GROUPS = ((4, 8), (12, 8), (24, 2), (48, 2), (96, 2), (1024, 2))
+"""Where groups of channels end, and the spacing of the lattice that each begins with."""
 
-_FEWEST = 4
 _NETWORK = {"inputs": ["level"], "halo": 0}
 _UNUSED = {"tile_log2": TILE_LOG2, "analysis": _NETWORK, "synthesis": _NETWORK}
 _POSITIONS = 40_000
@@ -141,8 +138,10 @@ def _fit_latent(
     report: Callable[[str, int, int], None],
     label: str,
 ) -> dict[str, Any]:
-    ends = _group_ends(len(tiles[0].symbols))
-    spacings = [FIRST_SPACING, *[SPACING] * (len(ends) - 1)] if contexts else [1] * len(ends)
+    channels = len(tiles[0].symbols)
+    groups = [group for index, group in enumerate(GROUPS) if not index or GROUPS[index - 1][0] < channels]
+    ends = [min(end, channels) for end, _ in groups]
+    spacings = [spacing if contexts else 1 for _, spacing in groups]
     order = _order(tiles)
     steps = make_steps(ends, spacings)
     fields = []
@@ -158,11 +157,6 @@ def _order(tiles: Sequence[Tile]) -> NDArray[np.intp]:
     size = np.sum([np.log2(1 + np.abs(tile.symbols)).mean(axis=(1, 2)) for tile in tiles], axis=0)
     order: NDArray[np.intp] = np.argsort(-size, kind="stable")
     return order
-
-
-def _group_ends(channels: int) -> list[int]:
-    ends = [max(round(part * channels), _FEWEST) for part in FIRST_GROUPS]
-    return sorted({end for end in ends if end < channels} | {channels})
 
 
 def _gather(

@@ -9,7 +9,7 @@ import numpy as np
 
 from farlook.calibration.neural_tables import CLASSES, OCTAVE, SMALLEST
 from farlook.runtime.errors import MissingExtraError
-from farlook.runtime.neural.contexts import CLASS_BITS, MEAN_BITS
+from farlook.runtime.neural.contexts import CLASS_BITS, LEADERS, MEAN_BITS
 from farlook.runtime.neural.schedule import MEAN_UNIT
 
 try:
@@ -28,9 +28,10 @@ BATCH = 2048
 
 _OCTAVE_OF_MAGNITUDES = 8
 _AROUND = 8
-_RATES = (0.15, 0.01)
+_RATES = (0.15, 0.001)
 """Of scales and biases, in classes, and of means."""
 _DECAY = 1e-4
+_RIDGE, _FLOOR = 1e-4, 0.05
 _SMALLEST_SHARE = 1e-7
 
 
@@ -68,7 +69,8 @@ def fit_step(data: StepData, generator: np.random.Generator, *, contexts: bool =
     units = _units(data)
     bias = _start(data).requires_grad_()
     scale = torch.zeros(data.symbols.shape[1], data.magnitudes.shape[1], requires_grad=contexts)
-    mean = torch.zeros(data.symbols.shape[1], data.values.shape[1], requires_grad=contexts)
+    mean = _least_squares(data, units[1]) * float(contexts)
+    mean.requires_grad_(contexts)
     groups = [{"params": [bias, scale], "lr": _RATES[0]}, {"params": [mean], "lr": _RATES[1]}]
     optimiser = torch.optim.Adam([group for group in groups if contexts or group is groups[0]])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, ITERATIONS)
@@ -111,10 +113,24 @@ def _bits(
 def _units(data: StepData) -> tuple[Tensor, Tensor]:
     """What features are divided by to be of the order of 1: octaves and symbols."""
     first, own = data.step.first, data.symbols.shape[1] if data.step.neighbours else 0
+    leaders, mean = min(first, LEADERS), float(MEAN_UNIT)
     pairs = [1.0] * data.side + [float(_AROUND)] * data.side + [1.0] * first + [float(_AROUND)] * first
-    octaves = pairs + [float(MEAN_UNIT)] * own
-    symbols = [1.0] * first + [float(MEAN_UNIT)] * own
+    octaves = [*pairs, *[1.0] * leaders, *[mean] * own, *[1.0] * own]
+    symbols = [*[1.0] * (first + 8 * leaders), *[mean] * own]
     return _OCTAVE_OF_MAGNITUDES * torch.tensor(octaves), torch.tensor(symbols)
+
+
+def _least_squares(data: StepData, units: Tensor) -> Tensor:
+    """Weights of means to begin with, float32 [channels, features]; each level counts by how small its symbols are."""
+    values = torch.from_numpy(data.values).float() / units
+    symbols = torch.from_numpy(data.symbols).float()
+    shares = torch.from_numpy(data.anchors)
+    energy = (shares.T @ symbols.square().mean(1)) / (shares.sum(0) + 1e-3)
+    weight = 1 / (shares @ energy + _FLOOR)
+    gram = values.T @ (values * weight[:, None])
+    pull = _RIDGE * len(values) * torch.eye(values.shape[1])
+    solved: Tensor = torch.linalg.solve(gram + pull, values.T @ (symbols * weight[:, None])).T
+    return solved.contiguous()
 
 
 def _start(data: StepData) -> Tensor:

@@ -96,6 +96,25 @@ class NeuralCodec(Codec):
             raise CorruptStreamError("the stream's header contradicts the bundle that it names")
         return header, self._symbols.unpack(payloads, header.tiles, self.coding.level(header.quality))
 
+    def map(self, data: bytes) -> NDArray[np.uint8] | None:
+        """The importance or saliency map of a stream: what opens gates, from 0 to 255 for most channels.
+
+        Returns:
+            uint8 [height, width], constant over the map's positions; None if no latent gates another.
+
+        Raises:
+            StreamError, BundleError: See `symbols`.
+        """
+        header, symbols = self.symbols(data)
+        gates = self.coding.gates()
+        if not gates:
+            return None
+        name = next(iter(gates))
+        levels = symbols[name][0].astype(np.int32) * 255 // max(min(gates[name]) - 1, 1)
+        stride = self.coding.latent(name).stride
+        shown = levels.astype(np.uint8).repeat(stride, axis=0).repeat(stride, axis=1)
+        return np.ascontiguousarray(shown[: header.height, : header.width])
+
     def latents(self, image: NDArray[np.uint8], level: int) -> dict[str, NDArray[np.float32]]:
         """The analysis of a picture: float32 [channels, height, width], by name."""
         names = self.coding.analysis.inputs

@@ -9,13 +9,20 @@ Sums are of whole numbers below 2^53 in float64: exact in any order, with any BL
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from farlook.runtime.neural.description import MAX_SYMBOL
-from farlook.runtime.neural.schedule import make_steps, neighbour_means, positions, surroundings
+from farlook.runtime.neural.schedule import (
+    eight_around,
+    make_steps,
+    neighbour_means,
+    neighbour_spread,
+    positions,
+    surroundings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +40,8 @@ CLASS_BITS = 12
 """Scale classes are sums of weights in units of 2^-12."""
 MEAN_BITS = 12
 """Predicted values are sums of weights in units of 2^-12."""
+LEADERS = 8
+"""So many channels, the first in coding order, are looked at more closely: they hold the picture's outlines."""
 FRACTIONS = 5
 """Classes of a prediction's distance from its whole part: 0, 1/8, ..., 4/8."""
 
@@ -195,6 +204,9 @@ class Known:
         self._values = np.zeros((len(order), *side.shape[1:]))
         self._magnitudes = np.zeros_like(self._values)
         self._around = np.zeros_like(self._values)
+        leaders = self._values[:LEADERS]
+        self._eight = np.zeros((8, *leaders.shape))
+        self._relief = np.zeros_like(leaders)
 
     def predict(
         self, step: Step, weights: StepModel, classes: int, here: NDArray[np.intp], place: Place
@@ -211,18 +223,30 @@ class Known:
     def magnitude_features(self, step: Step, here: NDArray[np.intp]) -> Floats:
         """What scales are predicted from: float64 [features, positions].
 
-        The magnitudes of earlier latents, and the sums of their eight neighbours'; the same of all channels of
-        earlier groups; the means of the group's own known neighbours'.
+        Of earlier latents and of all channels of earlier groups: magnitudes, and the sums of their eight
+        neighbours'. Of the leaders, the first of those channels: the magnitude of how far the eight neighbours lie
+        apart. Of the group's own known neighbours: the means of their magnitudes, and how far they lie apart.
         """
-        earlier = (flat(each)[: step.first, here] for each in (self._magnitudes, self._around))
-        return np.concatenate([self._side[:, here], *earlier, *self._own(self._magnitudes, step, here)])
+        parts = [self._side[:, here]]
+        parts += [flat(each)[: step.first, here] for each in (self._magnitudes, self._around)]
+        parts.append(flat(self._relief)[: step.first, here])
+        if step.neighbours:
+            apart = magnitudes(neighbour_spread(self._values[step.channels], step).astype(np.int64))
+            parts.append(flat(neighbour_means(self._magnitudes[step.channels], step))[:, here])
+            parts.append(flat(apart)[:, here])
+        return np.concatenate(parts)
 
     def value_features(self, step: Step, here: NDArray[np.intp]) -> Floats:
         """What values are predicted from: float64 [features, positions].
 
-        The symbols of all channels of earlier groups, and the means of the group's own known neighbours.
+        The symbols of all channels of earlier groups; the eight neighbours of the leaders, first all upper left
+        ones; the means of the group's own known neighbours.
         """
-        return np.concatenate([flat(self._values)[: step.first, here], *self._own(self._values, step, here)])
+        parts = [flat(self._values)[: step.first, here]]
+        parts += [flat(each)[: step.first, here] for each in self._eight]
+        if step.neighbours:
+            parts.append(flat(neighbour_means(self._values[step.channels], step))[:, here])
+        return np.concatenate(parts)
 
     def keep(self, step: Step, here: NDArray[np.intp], symbols: Longs) -> None:
         """Take note of a step's symbols, int64 [channels, positions]."""
@@ -230,18 +254,19 @@ class Known:
         flat(self._magnitudes)[step.channels, here] = magnitudes(symbols)
 
     def close(self, step: Step) -> None:
-        """Sum up the neighbourhoods of a group that is whole."""
+        """Look at the neighbourhoods of a group that is whole."""
         self._around[step.channels] = surroundings(self._magnitudes[step.channels])
+        if step.first < LEADERS:
+            leaders = slice(step.first, min(step.last, LEADERS))
+            self._eight[:, leaders] = eight = eight_around(self._values[leaders])
+            self._relief[leaders] = magnitudes((eight.max(axis=0) - eight.min(axis=0)).astype(np.int64))
 
     def reveal(self, step: Step, symbols: NDArray[np.integer[Any]]) -> None:
         """Take note of all that a step sees, of symbols in coding order: [channels, height, width]."""
-        earlier = slice(step.first)
+        earlier = slice(step.last if step.neighbours else step.first)
         self._values[earlier] = symbols[earlier]
         self._magnitudes[earlier] = magnitudes(symbols[earlier])
-        self._around[earlier] = surroundings(self._magnitudes[earlier])
-        if step.neighbours:  # of the group itself nothing else is looked at
-            self._values[step.channels] = symbols[step.channels]
-            self._magnitudes[step.channels] = magnitudes(symbols[step.channels])
+        self.close(replace(step, first=0, last=step.first))
 
     def symbols(self) -> Ints:
         """All symbols, channels in their own order: int32 [channels, height, width]."""
@@ -249,17 +274,12 @@ class Known:
         symbols[self._order] = self._values
         return symbols
 
-    @staticmethod
-    def _own(known: Floats, step: Step, here: NDArray[np.intp]) -> list[Floats]:
-        if not step.neighbours:
-            return []
-        return [flat(neighbour_means(known[step.channels], step))[:, here]]
-
 
 def feature_counts(step: Step, side: int) -> tuple[int, int]:
     """How many features scales and values of a step are predicted from, with `side` channels of other latents."""
     own = step.last - step.first if step.neighbours else 0
-    return 2 * (side + step.first) + own, step.first + own
+    leaders = min(step.first, LEADERS)
+    return 2 * (side + step.first) + leaders + 2 * own, step.first + 8 * leaders + own
 
 
 def magnitudes(symbols: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

@@ -102,6 +102,27 @@ def neighbour_means(known: NDArray[np.float64], step: Step) -> NDArray[np.float6
     return total
 
 
+def neighbour_spread(known: NDArray[np.float64], step: Step) -> NDArray[np.float64]:
+    """How far a step's known neighbours inside the tile lie apart: the largest less the smallest, everywhere."""
+    height, width = known.shape[1:]
+    largest, smallest = np.full_like(known, -np.inf), np.full_like(known, np.inf)
+    for down, right in step.neighbours:
+        to_rows, from_rows = _overlap(height, down * step.distance)
+        to_columns, from_columns = _overlap(width, right * step.distance)
+        target, source = (slice(None), to_rows, to_columns), (slice(None), from_rows, from_columns)
+        np.maximum(largest[target], known[source], out=largest[target])
+        np.minimum(smallest[target], known[source], out=smallest[target])
+    return np.maximum(largest - smallest, 0)
+
+
+def eight_around(known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The eight neighbours, the rim repeated outwards: float64 [8, channels, height, width]."""
+    height, width = known.shape[1:]
+    padded = np.pad(known, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    shifts = [(down, right) for down in range(3) for right in range(3) if (down, right) != (1, 1)]
+    return np.stack([padded[:, d : d + height, r : r + width] for d, r in shifts])
+
+
 def surroundings(known: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sums over the eight neighbours, the rim repeated outwards: float64 [channels, height, width]."""
     padded = np.pad(known, ((0, 0), (1, 1), (1, 1)), mode="edge")
