@@ -31,7 +31,7 @@ farlook compare
 
 farlook compare photo.png --bpp 0.2 -o photo-compared.png
 
-farlook compare photo.png --codecs fera,mfca,jpeg,jpeg2000 --bpp 0.3 -o gallery.png
+farlook compare photo.png --codecs block8,webp,jpeg2000 --bpp 1 -o all.png
 """
 
 

@@ -28,7 +28,7 @@ farlook export block8-paper -o mine.bundle -w runs/mine/model.safetensors
 """
 
 
-_NEURAL_EPILOG = """Example:
+_NEURAL_EPILOG = """Examples:
 
 farlook export {codec} -o mine.bundle -w runs/{codec}/model.safetensors
 """

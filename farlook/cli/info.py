@@ -32,7 +32,7 @@ farlook info photo.flk --json
 
 farlook info mine.bundle
 
-farlook info mfca
+farlook info block8
 """
 
 

@@ -28,7 +28,7 @@ from farlook.export.reach import measure_reach
 from farlook.export.spec import GraphSpec
 from farlook.kernels.dct import dct_matrix
 from farlook.runtime.images import read_image
-from farlook.runtime.neural.codec import NeuralCodec
+from farlook.runtime.neural.codec import NeuralCodec  # noqa: TC001
 from farlook.runtime.neural.description import Coding
 from farlook.runtime.neural.symbols import quantise
 
@@ -55,7 +55,9 @@ def basis() -> Tensor:
     colours = colours / colours.norm(dim=1, keepdim=True)
     chosen = [(k, *at) for k, kept in enumerate((16, 4, 4)) for at in order[:kept]]
     chosen.sort(key=lambda each: (each[1] + each[2], each[0]))
-    return torch.stack([torch.einsum("c,y,x->cyx", colours[k], rows[u], rows[v]) for k, u, v in chosen]).float()
+    return torch.stack(
+        [torch.einsum("c,y,x->cyx", colours[k], rows[u], rows[v]) for k, u, v in chosen]
+    ).float()
 
 
 class Analysis(nn.Module):
@@ -69,7 +71,9 @@ class Analysis(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Contrast, and frequencies."""
         centred = image - 0.5
-        y = functional.conv2d(functional.conv2d(centred, self.sharp, padding=1, groups=3), self.rows, stride=BLOCK)
+        y = functional.conv2d(
+            functional.conv2d(centred, self.sharp, padding=1, groups=3), self.rows, stride=BLOCK
+        )
         contrast = functional.avg_pool2d(y[:, 3:].abs().mean(1, keepdim=True), 2)
         return torch.clamp(contrast * 16, 0, len(TABLE) - 1), y
 

@@ -87,7 +87,9 @@ def test_a_target_below_every_size_says_what_would_fit(standin, kodim):
         standin.encode(kodim, budget=10)
 
 
-@pytest.mark.parametrize("targets", [{"quality": 0}, {"quality": 50.5}, {"bpp": 0}, {"quality": 5, "bpp": 1}], ids=str)
+@pytest.mark.parametrize(
+    "targets", [{"quality": 0}, {"quality": 50.5}, {"bpp": 0}, {"quality": 5, "bpp": 1}], ids=str
+)
 def test_targets_outside_their_range_are_refused(standin, grey, targets):
     with pytest.raises(UsageError):
         standin.encode(grey[:8, :8], **targets)
@@ -114,7 +116,7 @@ def test_one_codec_serves_several_threads(standin, kodim):
 
 def test_a_flat_picture_is_small(standin):
     stream = standin.encode(np.full((512, 512, 3), 90, dtype=np.uint8))
-    assert len(stream) < 200
+    assert 8 * len(stream) / 512**2 < 0.05
     assert np.abs(standin.decode(stream).astype(int) - 90).max() <= 4
 
 
@@ -217,7 +219,9 @@ def test_golden_streams_decode_to_the_same_symbols(standin, vectors):
         header, symbols = standin.symbols(stream)
         assert digest(standin, symbols) == expected
         coded = np.zeros((header.height, header.width, 3), np.uint8)
-        assert standin.stream(coded if header.bands == 3 else coded[..., 0], header.quality, symbols) == stream
+        assert (
+            standin.stream(coded if header.bands == 3 else coded[..., 0], header.quality, symbols) == stream
+        )
         assert standin.decode(stream).shape[:2] == (header.height, header.width)
 
 

@@ -119,7 +119,16 @@ def test_a_payload_is_read_to_its_end(tables):
 
 @pytest.mark.parametrize(
     "rows",
-    [[], [[65536]], [[0, 65536]], [[1, 65534]], [[-1, 65537]], [[1, 2, 65533]], [[1] * 4000], [[[1], [65535]]]],
+    [
+        [],
+        [[65536]],
+        [[0, 65536]],
+        [[1, 65534]],
+        [[-1, 65537]],
+        [[1, 2, 65533]],
+        [[1] * 4000],
+        [[[1], [65535]]],
+    ],
     ids=str,
 )
 def test_tables_that_are_no_distributions_are_refused(rows):

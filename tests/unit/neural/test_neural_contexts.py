@@ -22,7 +22,12 @@ CLASSES, ANCHORS = 6, 3
 def make_model(channels, side, ends, spacings, seed=1):
     """A model of random weights."""
     generator = np.random.default_rng(seed)
-    fields = {"order": generator.permutation(channels).tolist(), "groups": ends, "spacings": spacings, "steps": []}
+    fields = {
+        "order": generator.permutation(channels).tolist(),
+        "groups": ends,
+        "spacings": spacings,
+        "steps": [],
+    }
     for step in make_steps(ends, spacings):
         scales, values = feature_counts(step, side)
         rows = step.last - step.first

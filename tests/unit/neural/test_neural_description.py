@@ -26,7 +26,10 @@ def test_a_hundred_levels_are_the_qualities(described):
 
 
 def test_gains_are_interpolated_geometrically(described):
-    described["latents"][1]["gains"] = {"forward": [[1.0] * 24, [16.0] * 24], "inverse": [[1.0] * 24, [0.25] * 24]}
+    described["latents"][1]["gains"] = {
+        "forward": [[1.0] * 24, [16.0] * 24],
+        "inverse": [[1.0] * 24, [0.25] * 24],
+    }
     latent = Coding.read(described).latent("y")
     assert latent.gain(0).tolist() == [1.0] * 24
     np.testing.assert_allclose(latent.gain(0.25), 2.0)

@@ -57,7 +57,10 @@ class Averaging:
             image = inputs["image"]
             mean = image.mean(dtype=np.float32)
             shape = (1, 1, image.shape[2] // 16, image.shape[3] // 16)
-            return {"m": np.full(shape, mean, np.float32), "y": np.full((1, 24, 2 * shape[2], 2 * shape[3]), mean)}
+            return {
+                "m": np.full(shape, mean, np.float32),
+                "y": np.full((1, 24, 2 * shape[2], 2 * shape[3]), mean),
+            }
         y = inputs["y"]
         return {"image": np.full((1, 3, 8 * y.shape[2], 8 * y.shape[3]), y.mean(dtype=np.float32))}
 
