@@ -8,17 +8,16 @@ Under `torchrun` every process takes its share of a batch, and gradients are ave
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farlook.models.crops import load_pool
 from farlook.models.data import describe_images
-from farlook.models.losses import PRESETS, loss_of, squared_error
+from farlook.models.losses import loss_of, squared_error
 from farlook.models.progress import progress_bars
-from farlook.runtime.errors import MissingExtraError, TrainingError, UsageError
+from farlook.runtime.errors import MissingExtraError
 
 try:
     import torch
@@ -27,15 +26,15 @@ try:
     from farlook.models.complexity import complexity
     from farlook.models.distributed import Team, team
     from farlook.models.loop import Measured, Stage, Trainer, TrainingState, open_run, stage_seed
-    from farlook.models.neural_codecs import CODECS, build
+    from farlook.models.neural_codecs import build, load_codec
+    from farlook.models.neural_config import Machine, NeuralConfig, descent_of
     from farlook.models.neural_finish import entropy_tables
-    from farlook.models.schedule import Descent
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "train", "to train") from error
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -43,87 +42,11 @@ if TYPE_CHECKING:
     from farlook.models.neural import NeuralCodec
     from farlook.models.progress import Report
 
+__all__ = ["MODEL", "Machine", "NeuralConfig", "load_codec", "train_neural"]
+
 MODEL = "model.safetensors"
 
-_DESCENTS = {
-    "mfca": (2e-3, Descent(betas=(0.5, 0.999), clip=1.0, schedule="plateau", patience=2000)),
-    "fera": (1e-3, Descent(clip=1.0)),
-    "aara": (1e-3, Descent(clip=1.0)),
-    "mrdcae": (1e-3, Descent(clip=1.0)),
-}
-"""The papers' learning rates and schedules; the plateau of 5 epochs is counted in steps."""
-
-_RD = (1e-3, Descent(clip=1.0, average=0.999, warmup=200))
 _START_CROPS = 64
-
-
-@dataclass(frozen=True)
-class NeuralConfig:
-    """What a training run depends on, apart from its images.
-
-    Args:
-        codec: A key of `farlook.models.neural_codecs.CODECS`.
-        preset: "rd" or "paper".
-        steps: Optimiser steps; with none, a run that starts with trained weights only counts its tables anew.
-        batch: Crops a step, over all processes.
-        crop: Side of a crop in pixels, a multiple of 32.
-        seed: Of weights, crops, levels and noise.
-        lr: Learning rate at the start; None for the preset's.
-        options: Mechanisms of the codec to switch, by name, as in its configuration.
-
-    Raises:
-        UsageError: A value lies outside its range.
-    """
-
-    codec: str
-    preset: str = "rd"
-    steps: int = 20_000
-    batch: int = 8
-    crop: int = 128
-    seed: int = 0
-    lr: float | None = None
-    options: Mapping[str, bool] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, value, known in (("codec", self.codec, CODECS), ("preset", self.preset, PRESETS)):
-            if value not in known:
-                raise UsageError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
-        if self.steps < 0 or self.batch < 1 or not 0 <= self.seed < 2**32:
-            raise UsageError("batch must be at least 1, steps not negative, and the seed from 0 to 2^32 - 1")
-        if self.crop < 32 or self.crop % 32:
-            raise UsageError(f"crop is {self.crop}; it must be a multiple of 32")
-        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
-            raise UsageError(f"lr is {self.lr}; it must be a positive number")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How a run computes; the same run may go on on another machine.
-
-    Args:
-        device: "auto" for CUDA where there is any; or a name that torch knows.
-        compile: Compile the network by `torch.compile`.
-        bf16: Convolutions in bfloat16 (autocast).
-    """
-
-    device: str = "auto"
-    compile: bool = False
-    bf16: bool = True
-
-    def resolve(self) -> torch.device:
-        """The device.
-
-        Raises:
-            UsageError: torch does not know it, or cannot use it here.
-        """
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"cannot compute on {self.device!r}: {error}") from error
-        return device
 
 
 def train_neural(
@@ -188,28 +111,6 @@ def train_neural(
         return path
 
 
-def load_codec(path: str | os.PathLike[str], codec: str | None = None) -> NeuralCodec:
-    """Rebuild the network of a `model.safetensors`, in eval mode.
-
-    Args:
-        path: The file.
-        codec: Which one it must be of; None for any of the four.
-
-    Raises:
-        TrainingError: The file is missing, damaged, or of another codec.
-    """
-    saved = checkpoint.load(path)
-    found = saved.meta.get("codec")
-    if found not in CODECS or codec not in (None, found):
-        raise TrainingError(f"{path} holds weights of {found}, not of {codec or ' or '.join(CODECS)}")
-    network = build(found, saved.meta.get("config", {}).get("options", {}))
-    try:
-        network.load_state_dict(saved.tensors)
-    except RuntimeError as error:
-        raise TrainingError(f"{path} is damaged, or of another version: {error}") from error
-    return network.eval()
-
-
 def _settings(config: NeuralConfig) -> dict[str, Any]:
     network = build(config.codec, config.options)
     return {**asdict(config), "options": asdict(network.config)}
@@ -227,7 +128,7 @@ def _train_network(
     network = _fresh(config, pool) if start is None else load_codec(start, config.codec)
     network = network.to(ours.device).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub forgot it
-    lr, descent = _RD if config.preset == "rd" else _DESCENTS[config.codec]
+    lr, descent = descent_of(config.codec, config.preset)
     trainer.optimise(
         network,
         _batch_loss(config, machine, ours, pool, network),
