@@ -35,29 +35,63 @@ def read(tables, payload, batches):
     return found
 
 
-def reference(probabilities, symbols):
-    """Asymmetric numeral systems by the book: 64 bits of state, words of 32, probabilities of 2^-16."""
-    starts = [sum(probabilities[:index]) for index in range(len(probabilities))]
+def shares(row):
+    """A table's probabilities and where they start, in 2^-24."""
+    finer = [probability << 8 for probability in row]
+    return finer, [sum(finer[:index]) for index in range(len(finer))]
+
+
+def uniform(size):
+    """The same of equally probable numbers: the last has the rest."""
+    equal = (1 << 24) // size
+    probabilities = [equal] * (size - 1) + [(1 << 24) - equal * (size - 1)]
+    return probabilities, [equal * index for index in range(size)]
+
+
+def pieces(rows, tables, values):
+    """A batch as `docs/format.md` says: what is coded, in order, each with its probabilities."""
+    batch = sorted(zip(tables, values, strict=True), key=lambda pair: pair[0])
+    beyond = []
+    for table, value in batch:
+        reach = len(rows[table]) // 2 - 1
+        if abs(value) > reach:
+            beyond.append(2 * (abs(value) - reach) - (value > 0))
+        yield shares(rows[table]), min(value, reach + 1) + reach if abs(value) <= reach else 2 * reach + 1
+    for number in beyond:
+        yield uniform(20), number.bit_length() - 1
+    for bits in range(1, 20):
+        for number in beyond:
+            if number.bit_length() - 1 == bits:
+                yield uniform(1 << bits), number - (1 << bits)
+
+
+def reference(rows, batches):
+    """Asymmetric numeral systems by the book, in Python's integers: 64 bits of state, words of 32."""
     state, words = 0, []
-    for symbol in reversed(symbols):
-        share = probabilities[symbol] << 8
-        if state >> 40 >= share:
+    coded = [piece for tables, values in batches for piece in pieces(rows, tables, values)]
+    for (probabilities, starts), number in reversed(coded):
+        if state >> 40 >= probabilities[number]:
             words.append(state & 0xFFFFFFFF)
             state >>= 32
-        state = (state // share << 24) + (starts[symbol] << 8) + state % share
+        state = (state // probabilities[number] << 24) + starts[number] + state % probabilities[number]
     while state:
         words.append(state & 0xFFFFFFFF)
         state >>= 32
     return np.array(words, dtype="<u4").tobytes().rstrip(b"\0")
 
 
-def test_probabilities_are_exactly_those_of_the_table():
-    """In Python's integers the same bytes come out: nothing in them is rounded."""
-    probabilities = [3, 1200, 64000, 332, 1]
-    row = [*probabilities[:3], probabilities[3] - 7, 7, 1]
-    symbols = np.random.default_rng(5).choice(5, 4000, p=np.array(row[:5]) / sum(row[:5]))
-    payload = write(Tables([row]), [([0] * len(symbols), symbols - 2)])
-    assert payload == reference(row, symbols.tolist())
+@pytest.mark.parametrize("spread", [1, 3, 40, 30000])
+def test_the_bytes_are_those_of_the_specification(tables, spread):
+    """Nothing is rounded on the way through constriction's floating-point probabilities."""
+    generator = np.random.default_rng(spread)
+    batches = [
+        (
+            generator.integers(0, len(ROWS), size).tolist(),
+            np.rint(generator.laplace(0, spread, size)).astype(int).clip(-70000, 70000).tolist(),
+        )
+        for size in (700, 1, 90)
+    ]
+    assert write(tables, batches) == reference(ROWS, batches)
 
 
 @given(st.data())
