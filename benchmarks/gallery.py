@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from farlook.benchmarks.jpeg import decode_jpeg, encode_jpeg, scale_within
 from farlook.benchmarks.metrics import psnr, ssim
 from farlook.benchmarks.pictures import luma, pixels
+from farlook.runtime.bundle import SUFFIX
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import TargetError, UsageError
 from farlook.runtime.info import info
@@ -214,7 +216,8 @@ def exhibit(image: Picture, name: str, bpp: float, backend: str = "auto") -> Exh
     end = time.perf_counter()
     decoded = luma(decoded) if image.ndim == 2 else decoded
     times = (1000 * (middle - start), 1000 * (end - middle))
-    return Exhibit(name, decoded, len(data), *times, map=coder.map(data))
+    label = Path(name).stem if name.endswith(SUFFIX) else name
+    return Exhibit(label, decoded, len(data), *times, map=coder.map(data))
 
 
 def hang(original: Picture, exhibits: Sequence[Exhibit], crop: int = 512) -> Picture:
