@@ -45,6 +45,9 @@ LEADERS = 8
 FRACTIONS = 5
 """Classes of a prediction's distance from its whole part: 0, 1/8, ..., 4/8."""
 
+_ALONE = 1 << 18
+"""Multiply-adds that OpenBLAS does on one thread."""
+
 _HEAVIEST = 1 << 30
 """Times 12 times the largest symbol, or times 8 times the largest magnitude, this stays below 2^53."""
 
@@ -213,9 +216,9 @@ class Known:
     ) -> tuple[Longs, Longs]:
         """Class of scale, and value in eighths, of a step's symbols: int64 [channels, positions]."""
         bias = place.between(weights.bias)[:, None]
-        sums = (weights.scale @ self.magnitude_features(step, here)).astype(np.int64)
+        sums = product(weights.scale, self.magnitude_features(step, here))
         scale = (sums + bias) >> CLASS_BITS
-        means = (weights.mean @ self.value_features(step, here)).astype(np.int64)
+        means = product(weights.mean, self.value_features(step, here))
         eighths = (means + (1 << (MEAN_BITS - 4))) >> (MEAN_BITS - 3)
         limit = 8 * MAX_SYMBOL
         return np.clip(scale, 0, classes - 1), np.clip(eighths, -limit, limit)
@@ -280,6 +283,20 @@ def feature_counts(step: Step, side: int) -> tuple[int, int]:
     own = step.last - step.first if step.neighbours else 0
     leaders = min(step.first, LEADERS)
     return 2 * (side + step.first) + leaders + 2 * own, step.first + 8 * leaders + own
+
+
+def product(weights: Floats, features: Floats) -> Longs:
+    """The matrix product of whole numbers, int64 [channels, positions].
+
+    In pieces so small that BLAS does not share them out: waking its threads takes longer than the work, on a busy
+    machine twenty times as long.
+    """
+    columns = max(_ALONE // max(weights.size, 1), 1)
+    sums = np.empty((len(weights), features.shape[1]))
+    for first in range(0, features.shape[1], columns):
+        piece = slice(first, first + columns)
+        np.matmul(weights, features[:, piece], out=sums[:, piece])
+    return sums.astype(np.int64)
 
 
 def magnitudes(symbols: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
