@@ -17,6 +17,7 @@ from farlook.models.neural import STRIDE
 from farlook.models.neural_training import load_codec
 from farlook.runtime.errors import TrainingError
 from farlook.runtime.neural.description import LAYOUT, TILE_LOG2
+from farlook.runtime.rate import HIGHEST
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from farlook.models.neural import NeuralCodec
 
 _RECORD = ("config", "data", "figures", "torch")
+LEVELS = HIGHEST
+"""Rates of a bundle: one for each quality. Gains and biases lie at anchors, so tables counted at fewer levels serve."""
+
 _REACH_BLOCKS = 21
 """Strides along the side of the picture on which a network's reach is measured."""
 
@@ -124,7 +128,7 @@ def write_neural_bundle(
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export a network with its tables; see `export_neural`."""
-    coding = network.coding()
+    coding = {**network.coding(), "levels": LEVELS}
     graphs: dict[str, bytes] = {}
     for spec in graph_specs(network):
         model = export_graph(spec, opset=opset)

@@ -10,6 +10,7 @@ import farlook
 from farlook.calibration import neural_weights
 from farlook.models import checkpoint
 from farlook.models.gains import LEVELS
+from farlook.models.neural_bundle import LEVELS as RATES
 from farlook.models.neural_bundle import export_neural, write_neural_bundle
 from farlook.models.neural_codecs import CODECS, build
 from farlook.models.neural_finish import picture_symbols
@@ -49,11 +50,13 @@ def test_the_runtime_computes_what_torch_does(made, kodim):
     codec = farlook.Codec.load(path, threads=1)
     image = np.ascontiguousarray(kodim[100:228, 200:392])
     header, symbols = codec.symbols(codec.encode(image, quality=70))
-    level = codec.coding.level(header.quality)
-    for name, ((_, expected),) in picture_symbols(network, image, [level]):
-        assert (symbols[name] != expected).mean() < 1e-3
-    at = torch.full((1,), level / (LEVELS - 1))
+    assert codec.coding.level(header.quality) == header.quality - 1 == 69
+    at = torch.full((1,), 69 / (RATES - 1))
     with torch.no_grad():
+        for name, expected in network.symbols(
+            torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255, at
+        ).items():
+            assert (symbols[name] != expected[0].numpy()).mean() < 1e-3
         inverse = {name: gain(at)[1] for name, gain in network.gains.items()}
         latents = {
             n: torch.from_numpy(v.astype(np.float32))[None] * inverse.get(n, 1.0) for n, v in symbols.items()
