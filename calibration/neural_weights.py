@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from farlook.runtime.neural.schedule import Step
 
-ITERATIONS = 500
+ITERATIONS = 1500
+"""Of the descent, at most; from 500 to 1500 they save another 0.8 % of the bits."""
 BATCH = 2048
 
+_FEWEST, _POSITIONS_EACH = 50, 20
 _OCTAVE_OF_MAGNITUDES = 8
 _AROUND = 8
 _RATES = (0.15, 0.001)
@@ -73,8 +75,9 @@ def fit_step(data: StepData, generator: np.random.Generator, *, contexts: bool =
     mean.requires_grad_(contexts)
     groups = [{"params": [bias, scale], "lr": _RATES[0]}, {"params": [mean], "lr": _RATES[1]}]
     optimiser = torch.optim.Adam([group for group in groups if contexts or group is groups[0]])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, ITERATIONS)
-    for _ in range(ITERATIONS):
+    iterations = min(ITERATIONS, max(_FEWEST, len(data.symbols) // _POSITIONS_EACH))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
+    for _ in range(iterations):
         chosen = generator.integers(0, len(data.symbols), BATCH)
         bits = _bits(data, chosen, units, bias, scale, mean)
         penalty = _DECAY * (scale.square().sum() + mean.square().sum())
