@@ -9,6 +9,7 @@ says what each number is for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,33 +168,43 @@ def _gather(
     generator: np.random.Generator,
 ) -> Iterator[StepData]:
     """What each step sees at a random choice of its positions."""
-    for step in steps:
-        total = sum(_positions(step, tile).size for tile in tiles)
-        share = _POSITIONS / max(total, 1)
-        parts = [_gather_tile(anchors, order, step, tile, share, generator) for tile in tiles]
-        yield StepData(step, len(tiles[0].side), *(np.concatenate(each) for each in zip(*parts, strict=True)))
+    totals = {step: sum(_positions(step, tile).size for tile in tiles) for step in steps}
+    for _, each in groupby(steps, key=lambda step: step.first):
+        group = list(each)
+        shares = [_POSITIONS / max(totals[step], 1) for step in group]
+        found = [_gather_tile(anchors, order, group, tile, shares, generator) for tile in tiles]
+        for step, parts in zip(group, zip(*found, strict=True), strict=True):
+            joined = (np.concatenate(part) for part in zip(*parts, strict=True))
+            yield StepData(step, len(tiles[0].side), *joined)
 
 
 def _gather_tile(
     anchors: int,
     order: NDArray[np.intp],
-    step: Step,
+    group: Sequence[Step],
     tile: Tile,
-    share: float,
+    shares: Sequence[float],
     generator: np.random.Generator,
-) -> tuple[NDArray[Any], ...]:
-    here = _positions(step, tile)
-    here = here[generator.random(here.size) < share]
+) -> list[tuple[NDArray[Any], ...]]:
+    """For each step of a group what `StepData` needs of one tile."""
     known = Known(order, tile.side)
-    known.reveal(step, tile.symbols[order])
-    coded = np.ones(tile.symbols.shape, dtype=np.bool_) if tile.coded is None else tile.coded
-    return (
-        np.broadcast_to(tile.place.shares(anchors), (here.size, anchors)),
-        _small(known.magnitude_features(step, here).T),
-        _small(known.value_features(step, here).T),
-        flat(tile.symbols[order])[step.channels, here].T,
-        flat(coded[order])[step.channels, here].T,
-    )
+    known.reveal(group[0], tile.symbols[order])
+    symbols = flat(tile.symbols[order])
+    coded = np.ones(symbols.shape, dtype=np.bool_) if tile.coded is None else flat(tile.coded[order])
+    found: list[tuple[NDArray[Any], ...]] = []
+    for step, share in zip(group, shares, strict=True):
+        here = _positions(step, tile)
+        here = here[generator.random(here.size) < share]
+        found.append(
+            (
+                np.broadcast_to(tile.place.shares(anchors), (here.size, anchors)),
+                _small(known.magnitude_features(step, here).T),
+                _small(known.value_features(step, here).T),
+                symbols[step.channels, here].T,
+                coded[step.channels, here].T,
+            )
+        )
+    return found
 
 
 def _positions(step: Step, tile: Tile) -> NDArray[np.intp]:

@@ -265,10 +265,9 @@ class Known:
             self._relief[leaders] = magnitudes((eight.max(axis=0) - eight.min(axis=0)).astype(np.int64))
 
     def reveal(self, step: Step, symbols: NDArray[np.integer[Any]]) -> None:
-        """Take note of all that a step sees, of symbols in coding order: [channels, height, width]."""
-        earlier = slice(step.last if step.neighbours else step.first)
-        self._values[earlier] = symbols[earlier]
-        self._magnitudes[earlier] = magnitudes(symbols[earlier])
+        """Take note of all that a step's group sees, of symbols in coding order: [channels, height, width]."""
+        self._values[: step.last] = symbols[: step.last]
+        self._magnitudes[: step.last] = magnitudes(symbols[: step.last])
         self.close(replace(step, first=0, last=step.first))
 
     def symbols(self) -> Ints:
