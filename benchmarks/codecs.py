@@ -66,6 +66,23 @@ class Farlook:
         return self._codec.decode(data)
 
 
+class Neural(Farlook):
+    """A neural codec of farlook's, by quality.
+
+    Attributes:
+        counts: What training counted: `parameters`, `encoder_kmac`, `decoder_kmac`, `steps`, as far as it did.
+    """
+
+    settings = (1, 10, 19, 28, 37, 46, 55, 64, 73, 82, 91, 100)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        training = self._codec.bundle.manifest.get("training", {})
+        steps = {"steps": training.get("config", {}).get("steps")}
+        found = {**steps, **training.get("figures", {})}
+        self.counts = {key: float(value) for key, value in found.items() if isinstance(value, int | float)}
+
+
 class Jpeg:
     """Baseline JPEG with optimised Huffman tables."""
 
@@ -253,6 +270,7 @@ CODECS: dict[str, Callable[[], ImageCodec]] = {
     "block8": partial(Farlook, "block8"),
     "block8-whole": partial(Farlook, "block8", label="block8-whole", interleave=False),
     "block8-paper": partial(Farlook, "block8-paper"),
+    **{name: partial(Neural, name) for name in ("fera", "aara", "mrdcae", "mfca")},
     **{kind.name: kind for kind in (Jpeg, Mozjpeg, Jpeg2000, Htj2k, Webp, Avif, JpegXl)},
 }
 """Every codec by its name, as a maker: libraries are loaded only where they are used."""

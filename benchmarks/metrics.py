@@ -53,6 +53,28 @@ def ms_ssim(original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> f
     return float(np.prod(np.maximum(terms, 0) ** _WEIGHTS))
 
 
+def ssim(original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> float:
+    """Structural similarity of two grey pictures: 1 for equal ones.
+
+    Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE
+    Transactions on Image Processing 13(4), 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window of
+    11x11 pixels and sigma 1.5, borders left out, no reduction.
+
+    Args:
+        original: uint8 [height, width].
+        reconstruction: The same shape.
+
+    Raises:
+        UsageError: The pictures are not grey, differ in shape, or have a side below 11 pixels.
+    """
+    if original.ndim != 2 or original.shape != reconstruction.shape or min(original.shape) < _TAPS:
+        raise UsageError(
+            f"SSIM compares two grey pictures of one shape and sides from {_TAPS} pixels, "
+            f"not {original.shape} and {reconstruction.shape}"
+        )
+    return _similarity(original.astype(np.float64), reconstruction.astype(np.float64))[0]
+
+
 def _similarity(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
     """The means of SSIM and of its contrast-structure part."""
     mean_x, mean_y, square, product = (_window(plane) for plane in (x, y, x * x + y * y, x * y))

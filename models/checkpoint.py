@@ -6,6 +6,7 @@ safetensors keeps several in no particular order and equal runs should write equ
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +40,10 @@ class Checkpoint(NamedTuple):
     def under(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with `prefix` and a point, without it."""
         return under(self.tensors, prefix)
+
+    def digest(self) -> str:
+        """SHA-256 of the tensors' names, shapes and values."""
+        return digest(self.tensors)
 
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -83,6 +88,15 @@ def load(path: str | os.PathLike[str], expect: Mapping[str, Any] | None = None) 
         raise TrainingError(f"{path} is damaged: its settings are not a JSON object")
     _check_expected(path, meta, expect or {})
     return Checkpoint(tensors, meta)
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and values."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

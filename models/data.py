@@ -99,7 +99,7 @@ def sample_blocks(
             skipped.append(str(error))
         if progress is not None:
             progress(done, len(files))
-    _report_skipped(skipped, len(files), Path(folder))
+    report_skipped(skipped, len(files), Path(folder))
     return np.concatenate(drawn)
 
 
@@ -174,7 +174,7 @@ def varied_pictures(
         pictures.append(np.ascontiguousarray(image[top : top + side, left : left + side]))
         if progress is not None:
             progress(done, len(chosen))
-    _report_skipped(skipped, len(chosen), Path(folder))
+    report_skipped(skipped, len(chosen), Path(folder))
     return pictures
 
 
@@ -205,7 +205,12 @@ def _draw(luma: NDArray[np.uint8], per_image: int, rng: np.random.Generator) -> 
     return windows[rows, columns].reshape(count, PIXELS)
 
 
-def _report_skipped(reasons: list[str], total: int, folder: Path) -> None:
+def report_skipped(reasons: list[str], total: int, folder: Path) -> None:
+    """Warn that some of the `total` images in `folder` were skipped.
+
+    Raises:
+        TrainingError: All of them were.
+    """
     if not reasons:
         return
     listing = "".join(f"\n  {reason}" for reason in reasons)

@@ -10,9 +10,7 @@ and the generator, the optimiser and the log travel with the weights.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import signal
 import threading
@@ -23,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from farlook.models import checkpoint
 from farlook.models.memory import keep_freed_memory
+from farlook.models.log import LOG, mean_row, write_log
 from farlook.models.progress import silent
 from farlook.runtime.errors import MissingExtraError, OutputError, TrainingError, UsageError
-from farlook.runtime.files import write_bytes
 
 try:
     import torch
     from torch import Tensor, nn
+
+    from farlook.models.schedule import Average, Descent, Rate, cosine
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "train", "to train") from error
 
@@ -37,10 +37,30 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from farlook.models.log import Row
     from farlook.models.progress import Report
 
+__all__ = [
+    "CHECKPOINT",
+    "LOG",
+    "Measured",
+    "Stage",
+    "Trainer",
+    "TrainingState",
+    "cosine",
+    "open_run",
+    "stage_seed",
+]
+
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.csv"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A batch's loss, and figures of it for the log, such as PSNR."""
+
+    loss: Tensor
+    figures: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -90,22 +110,32 @@ class _Work:
     module: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
+    rate: Rate
+    average: Average | None
     step: int = 0
-    unlogged: list[float] = field(default_factory=list)
+    unlogged: list[dict[str, float]] = field(default_factory=list)
 
     def tensors(self) -> dict[str, Tensor]:
+        average = {} if self.average is None else checkpoint.prefixed("average", self.average.tensors)
         return {
             **checkpoint.prefixed("module", self.module.state_dict()),
             **checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(self.optimizer)),
+            **average,
             "generator": self.generator.get_state(),
         }
+
+    def meta(self) -> dict[str, Any]:
+        return {"step": self.step, "unlogged": self.unlogged, "rate": self.rate.state()}
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         self.module.load_state_dict(saved.under("module"))
         checkpoint.restore_optimizer(self.optimizer, saved.under("optimizer"))
         self.generator.set_state(saved.tensors["generator"])
+        if self.average is not None:
+            self.average.restore(saved.under("average"))
         self.step = saved.meta["work"]["step"]
         self.unlogged = list(saved.meta["work"]["unlogged"])
+        self.rate.restore(saved.meta["work"]["rate"])
 
 
 class Trainer:
@@ -119,6 +149,8 @@ class Trainer:
         checkpoint_every: Steps between checkpoints; there is one after every stage and on Ctrl-C too.
         log_every: Steps between rows of the log; a row holds the mean loss since the row before.
         report: Told about every step; stages that do something else may tell it too.
+        plot: Write the log as JSON and as a picture too.
+        writes: Off in all processes but one of those that train together.
 
     Raises:
         TrainingError: See `open_run`; or the checkpoint is damaged or of another run.
@@ -134,16 +166,19 @@ class Trainer:
         checkpoint_every: int = 500,
         log_every: int = 50,
         report: Report = silent,
+        plot: bool = False,
+        writes: bool = True,
     ) -> None:
         if checkpoint_every < 1 or log_every < 1:
             raise UsageError("checkpoint_every and log_every must be at least 1")
         keep_freed_memory()
-        self._folder = open_run(out_dir, resume=resume)
+        self._folder = open_run(out_dir, resume=resume) if writes else Path(out_dir)
+        self._plot, self._writes = plot, writes
         self._identity = dict(identity)
         self.report = report
         self._checkpoint_every, self._log_every = checkpoint_every, log_every
         self._finished: list[str] = []
-        self._rows: list[tuple[int, str, float]] = []
+        self._rows: list[Row] = []
         self._state = TrainingState()
         self._stage = ""
         self._optimised = False
@@ -172,20 +207,23 @@ class Trainer:
     def optimise(
         self,
         module: nn.Module,
-        loss: Callable[[torch.Generator], Tensor],
+        loss: Callable[[torch.Generator], Tensor | Measured],
         *,
         steps: int,
         lr: float,
         seed: int,
+        descent: Descent | None = None,
     ) -> None:
-        """Minimise `loss` over the parameters of `module` by Adam, its rate falling to zero along a cosine.
+        """Minimise `loss` over the parameters of `module` by Adam.
 
         Args:
-            module: Trained in place.
-            loss: Draws a batch, and whatever else is random, from the generator it is given; gives a scalar.
+            module: Trained in place; it ends with its averaged weights if `descent` asks for them.
+            loss: Draws a batch, and whatever else is random, from the generator it is given; gives a scalar, or
+                `Measured` to have figures in the log.
             steps: Optimiser steps.
             lr: The learning rate at the start.
             seed: Of the generator.
+            descent: Schedule, clipping, averaging; plain Adam along a cosine if it is None.
 
         Raises:
             TrainingError: The loss is not finite.
@@ -194,42 +232,60 @@ class Trainer:
         if self._optimised:
             raise RuntimeError(f"stage {self._stage!r} optimises twice; make two stages of it")
         self._optimised = True
-        optimizer = torch.optim.Adam(module.parameters(), lr=lr)
-        work = _Work(module, optimizer, torch.Generator().manual_seed(seed))
+        descent = descent or Descent()
+        work = _Work(
+            module,
+            torch.optim.Adam(module.parameters(), lr=lr, betas=descent.betas),
+            torch.Generator().manual_seed(seed),
+            Rate(descent),
+            Average(module, descent.average) if descent.average else None,
+        )
         if self._saved is not None and self._saved.meta["work"]["stage"] == self._stage:
             work.restore(self._saved)
         with _held_interrupt() as interrupted:
             while work.step < steps:
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * cosine(work.step / steps)
-                self._descend(work, loss)
+                for group in work.optimizer.param_groups:
+                    group["lr"] = lr * work.rate.at(work.step, steps)
+                self._descend(work, loss, descent.clip)
                 self._note(work, steps)
                 if interrupted():
                     self._checkpoint(work)
                     raise KeyboardInterrupt
+        if work.average is not None:
+            module.load_state_dict(work.average.tensors)
 
-    def _descend(self, work: _Work, loss: Callable[[torch.Generator], Tensor]) -> None:
+    def _descend(
+        self, work: _Work, loss: Callable[[torch.Generator], Tensor | Measured], clip: float | None
+    ) -> None:
         work.optimizer.zero_grad()
-        value = loss(work.generator)
-        if not math.isfinite(value.item()):
-            raise TrainingError(
-                f"{self._stage}: the loss is {value.item()} at step {work.step}; lower the rate"
-            )
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        measured = loss(work.generator)
+        if isinstance(measured, Tensor):
+            measured = Measured(measured, {})
+        value = measured.loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(f"{self._stage}: the loss is {value} at step {work.step}; lower the rate")
+        measured.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if clip is not None:
+            nn.utils.clip_grad_norm_(work.module.parameters(), clip)
         work.optimizer.step()
         work.step += 1
-        work.unlogged.append(value.item())
+        if work.average is not None:
+            work.average.follow(work.module, work.step)
+        work.rate.note(value)
+        work.unlogged.append({"loss": value, **measured.figures})
 
     def _note(self, work: _Work, steps: int) -> None:
         last = work.step == steps
-        self.report(self._stage, work.step, steps, work.unlogged[-1])
+        self.report(self._stage, work.step, steps, work.unlogged[-1]["loss"])
         if last or work.step % self._log_every == 0:
-            self._rows.append((work.step, self._stage, math.fsum(work.unlogged) / len(work.unlogged)))
+            self._rows.append(mean_row(work.step, self._stage, work.unlogged))
             work.unlogged.clear()
         if last or work.step % self._checkpoint_every == 0:
             self._checkpoint(work)
 
     def _checkpoint(self, work: _Work | None) -> None:
+        if not self._writes:
+            return
         tensors = checkpoint.prefixed("state", self._state.tensors)
         meta: dict[str, Any] = {
             "identity": self._identity,
@@ -241,7 +297,7 @@ class Trainer:
         }
         if work is not None:
             tensors |= work.tensors()
-            meta["work"] = {"stage": self._stage, "step": work.step, "unlogged": work.unlogged}
+            meta["work"] = {"stage": self._stage, **work.meta()}
         checkpoint.save(self._folder / CHECKPOINT, tensors, meta)
         self._write_log()
 
@@ -249,16 +305,13 @@ class Trainer:
         saved = checkpoint.load(self._folder / CHECKPOINT, expect={"identity": self._identity})
         self._state = TrainingState(saved.under("state"), saved.meta["figures"], saved.meta["notes"])
         self._finished = list(saved.meta["finished"])
-        self._rows = [tuple(row) for row in saved.meta["log"]]
+        self._rows = list(saved.meta["log"])
         self._saved = saved if saved.meta["work"] is not None else None
 
     def _write_log(self) -> None:
         # The checkpoint holds the rows and this file follows it: after a crash the two cannot disagree.
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("step", "stage", "loss"))
-        writer.writerows(self._rows)
-        write_bytes(self._folder / LOG, text.getvalue().encode())
+        if self._writes:
+            write_log(self._folder, self._rows, plot=self._plot)
 
 
 def open_run(out_dir: str | os.PathLike[str], *, resume: bool) -> Path:
@@ -284,11 +337,6 @@ def open_run(out_dir: str | os.PathLike[str], *, resume: bool) -> Path:
 def stage_seed(seed: int, name: str) -> int:
     """Derive a seed for one purpose, so that a stage put in before another does not change its numbers."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6], "big")
-
-
-def cosine(done: float) -> float:
-    """Fall from 1 to 0 as `done` goes from 0 to 1."""
-    return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 @contextmanager

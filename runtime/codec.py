@@ -2,6 +2,7 @@
 
 Codec
 |-- NetworkCodec   two networks on a backend and an entropy coder: block8-paper
+|-- NeuralCodec    two networks, latents as the bundle describes them, a context coder: fera, aara, mrdcae, mfca
 `-- Block8Codec    tables and the C core: block8
 """
 
@@ -29,7 +30,10 @@ DEFAULT_CODEC = "block8"
 DEFAULT_QUALITY = 50
 
 _NETWORKS = ("farlook.runtime.network_codec", "NetworkCodec")
-_KINDS = {"block8": ("farlook.runtime.block8.codec", "Block8Codec")}
+_KINDS = {
+    "block8": ("farlook.runtime.block8.codec", "Block8Codec"),
+    "neural": ("farlook.runtime.neural.codec", "NeuralCodec"),
+}
 
 
 class Codec(ABC):

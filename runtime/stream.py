@@ -30,7 +30,7 @@ LATEST = 2
 MAX_SIDE = 16384
 TILE_LOG2 = range(5, 11)
 DIGEST_BYTES = 4
-CODECS = {1: "block8-paper"}
+CODECS = {1: "block8-paper", 2: "fera", 3: "aara", 4: "mrdcae", 5: "mfca"}
 """Codec numbers in a header of version 1; a number, once given, stays."""
 
 _BLOCK8 = (2, "block8")

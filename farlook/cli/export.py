@@ -28,6 +28,12 @@ farlook export block8-paper -o mine.bundle -w runs/mine/model.safetensors
 """
 
 
+_NEURAL_EPILOG = """Examples:
+
+farlook export {codec} -o mine.bundle -w runs/{codec}/model.safetensors
+"""
+
+
 class Format(str, Enum):
     """What block8 can be exported as."""
 
@@ -119,6 +125,35 @@ def block8_paper(
     STDERR.print("exporting block8-paper ...")
     manifest = export_block8_paper(output, weights, opset=opset, report=STDERR.print)
     STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
+
+
+def _add_neural(codec: str) -> None:
+    """Add the command of one neural codec."""
+
+    @export.command(codec, epilog=_NEURAL_EPILOG.format(codec=codec))
+    def neural(
+        output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
+        weights: Annotated[
+            Path, typer.Option("--weights", "-w", help="model.safetensors of a training run.")
+        ],
+        licence: Annotated[
+            str, typer.Option("--licence", help="What the weights may be used for; kept in the bundle.")
+        ] = "not stated",
+        format_: Annotated[
+            GraphFormat, typer.Option("--format", help="onnx: a bundle of ONNX graphs.")
+        ] = GraphFormat.ONNX,
+        opset: Annotated[int, typer.Option("--opset", help="ONNX opset.", min=17, max=20)] = 18,
+    ) -> None:
+        """Trace the networks to ONNX, verify them against torch, and write a bundle that the runtime loads."""
+        from farlook.models.neural_bundle import export_neural
+
+        STDERR.print(f"exporting {codec} ...")
+        manifest = export_neural(output, weights, codec, licence=licence, opset=opset, report=STDERR.print)
+        STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
+
+
+for _codec in ("fera", "aara", "mrdcae", "mfca"):
+    _add_neural(_codec)
 
 
 def register(app: typer.Typer) -> None:

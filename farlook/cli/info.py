@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from farlook.cli.batch import is_folder, one_line
-from farlook.runtime.bundle import Bundle
+from farlook.runtime.bundle import Bundle, shipped_bundles
 from farlook.runtime.files import read_stream_file
 from farlook.runtime.info import info as describe
+
+_COUNTS = {
+    "parameters": "parameters",
+    "encoder_kMAC_per_pixel": "encoder_kmac",
+    "decoder_kMAC_per_pixel": "decoder_kmac",
+}
+"""What training counted, and what it is called here."""
 
 _EPILOG = """Examples:
 
@@ -23,14 +31,19 @@ farlook info photo.flk
 farlook info photo.flk --json
 
 farlook info mine.bundle
+
+farlook info block8
 """
 
 
 def info(
-    path: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="Stream or bundle.")],
+    path: Annotated[
+        Path, typer.Argument(readable=False, metavar="FILE", help="Stream or bundle, or a codec's name.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a stream or a bundle holds; a stream's checksums are checked, its pixels not decoded."""
+    path = _shipped(path)
     data = b"PK" if is_folder(path) else read_stream_file(path)
     fields = _bundle_fields(path) if data[:2] == b"PK" else _stream_fields(data)
     if as_json:
@@ -49,14 +62,25 @@ def _stream_fields(data: bytes) -> dict[str, Any]:
     return {**fields, "bpp": round(stream.bpp, 4)}
 
 
+def _shipped(path: Path) -> Path:
+    """The bundle of a codec's name, unless a file or directory has that name."""
+    return path if os.path.lexists(path) else shipped_bundles().get(str(path), path)
+
+
 def _bundle_fields(path: Path) -> dict[str, Any]:
     bundle = Bundle.open(path)
+    training = bundle.manifest.get("training", {})
+    figures = training.get("figures", {}) if isinstance(training, dict) else {}
+    weights = {
+        name: figures[key] for name, key in _COUNTS.items() if isinstance(figures, dict) and key in figures
+    }
     return {
         "codec": bundle.codec,
         "digest": bundle.digest.hex(),
         "farlook": bundle.manifest.get("farlook", ""),
         "graphs": {name: sorted(kinds) for name, kinds in bundle.graphs.items()},
-        "training": bundle.manifest.get("training", {}),
+        **weights,
+        "training": training,
     }
 
 

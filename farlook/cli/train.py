@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +30,19 @@ farlook train block8-paper --data pictures/ -o runs/mine --resume
 
 farlook export block8-paper -o mine.bundle -w runs/mine/model.safetensors
 """
+
+_NEURAL_EPILOG = """Examples:
+
+farlook train {name} --data pictures/ -o runs/{name}
+
+farlook train {name} --data pictures/ -o runs/{name} --resume
+
+torchrun --nproc-per-node 4 --no-python farlook train {name} --data pictures/ --batch 64
+
+farlook export {name} -o mine.bundle -w runs/{name}/model.safetensors
+"""
+
+NEURAL = ("fera", "aara", "mrdcae", "mfca")
 
 train = typer.Typer(
     name="train",
@@ -106,6 +119,71 @@ def block8_paper(
     for name, value in result.figures.items():
         STDERR.print(f"{name} {value:.4g}")
     STDERR.print(f"wrote {result.path}")
+
+
+def _neural_verb(name: str) -> Callable[..., None]:
+    """Make the verb that trains one of the four neural codecs."""
+
+    def verb(
+        data: Data,
+        output: Annotated[
+            Path | None, typer.Option("--output", "-o", help="Directory of the run; default: runs/CODEC.")
+        ] = None,
+        resume: Resume = False,
+        steps: Annotated[
+            int, typer.Option("--steps", help="Optimiser steps; 0: entropy tables alone, see --start.", min=0)
+        ] = 20_000,
+        preset: Annotated[
+            str,
+            typer.Option(
+                "--preset", help="rd: bits and squared error; paper: the paper's loss and optimiser."
+            ),
+        ] = "rd",
+        batch: Annotated[int, typer.Option("--batch", help="Crops a step.", min=1)] = 8,
+        crop: Annotated[int, typer.Option("--crop", help="Side of a crop, a multiple of 32.", min=32)] = 128,
+        lr: Annotated[
+            float | None, typer.Option("--lr", help="Learning rate; default: the preset's.")
+        ] = None,
+        seed: Seed = 0,
+        start: Annotated[
+            Path | None, typer.Option("--start", help="Begin with the weights of this model.safetensors.")
+        ] = None,
+        without: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--without", help="Switch a mechanism off, by its name in the model's configuration."
+            ),
+        ] = None,
+        device: Annotated[
+            str, typer.Option("--device", help="cpu, cuda; auto: CUDA if there is any.")
+        ] = "auto",
+        compile_: Annotated[
+            bool, typer.Option("--compile", help="Compile the network (torch.compile).")
+        ] = False,
+        threads: Annotated[int, typer.Option("--threads", help="CPU threads; 0: all cores.", min=0)] = 0,
+    ) -> None:
+        import torch
+
+        from farlook.models.neural_training import Machine, NeuralConfig, train_neural
+
+        if threads:
+            torch.set_num_threads(threads)
+        options = dict.fromkeys(without or [], False)
+        config = NeuralConfig(name, preset, steps, batch, crop, seed, lr, options)
+        folder = output or Path("runs") / name
+        with _saying_how_to_go_on(folder):
+            machine = Machine(device, compile_)
+            path = train_neural(config, data, folder, resume=resume, start=start, machine=machine)
+        STDERR.print(f"wrote {path}")
+
+    verb.__doc__ = (
+        f"Train {name}: its networks for all rates at once, then its entropy tables. Takes hours on a CPU."
+    )
+    return verb
+
+
+for _name in NEURAL:
+    train.command(_name, epilog=_NEURAL_EPILOG.format(name=_name))(_neural_verb(_name))
 
 
 @contextmanager

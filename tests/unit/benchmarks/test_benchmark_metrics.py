@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from farlook.benchmarks.metrics import ms_ssim, psnr
+from farlook.benchmarks.metrics import ms_ssim, psnr, ssim
 from farlook.runtime.errors import UsageError
 
 
@@ -83,3 +83,25 @@ def test_ms_ssim_says_what_it_cannot_compare(shape):
 def test_ms_ssim_wants_equal_shapes():
     with pytest.raises(UsageError, match="one shape"):
         ms_ssim(np.zeros((200, 200), np.uint8), np.zeros((200, 201), np.uint8))
+
+
+def test_ssim_is_1_for_equal_pictures_and_falls_with_noise(grey):
+    noise = np.random.default_rng(1).normal(0, 1, grey.shape)
+    values = [ssim(grey, np.clip(grey + size * noise, 0, 255).astype(np.uint8)) for size in (0, 5, 20, 60)]
+    assert values[0] == pytest.approx(1)
+    assert values == sorted(values, reverse=True)
+    assert 0 < values[-1] < 0.4
+
+
+def test_ssim_of_flat_pictures_is_its_luminance_term():
+    a, b = np.full((20, 30), 100, np.uint8), np.full((20, 30), 120, np.uint8)
+    c1 = (0.01 * 255) ** 2
+    assert ssim(a, b) == pytest.approx((2 * 100 * 120 + c1) / (100**2 + 120**2 + c1))
+
+
+@pytest.mark.parametrize(
+    "shapes", [((10, 20), (10, 20)), ((20, 20), (20, 21)), ((20, 20, 3), (20, 20, 3))], ids=str
+)
+def test_ssim_refuses_what_it_cannot_compare(shapes):
+    with pytest.raises(UsageError, match="SSIM"):
+        ssim(*(np.zeros(shape, np.uint8) for shape in shapes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,53 @@ def test_doctor_fails_where_nothing_can_be_coded(cli, monkeypatch, options):
     assert result.err == "farlook: pictures cannot be coded here: see what is missing above\n"
     assert "[/b] gone" in result.out
     assert "pip install 'farlook[cpu]'" in result.out
+
+
+STANDIN = Path(__file__).parents[2] / "vectors" / "neural" / "standin.bundle"
+
+
+def test_compare_draws_several_codecs_with_errors_and_maps(cli, photo, tmp_path):
+    pytest.importorskip("constriction")
+    codecs = f"block8,{STANDIN},jpeg2000"
+    result = cli("compare", photo, "--codecs", codecs, "--bpp", 1, "-o", tmp_path / "sheet.png")
+    assert (result.code, result.err) == (0, "")
+    title, heading, *rows, written = result.out.splitlines()
+    assert title == "photo.png, 120x80"
+    assert heading.split()[:7] == ["codec", "bytes", "bpp", "PSNR", "dB", "SSIM", "encode"]
+    assert [row.split()[0] for row in rows] == ["block8", "standin", "jpeg2000"]
+    assert all(int(row.split()[1]) <= 1200 for row in rows)
+    assert written == f"wrote {tmp_path / 'sheet.png'}"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height == 56 + 3 * 88 - 8
+
+
+def test_compare_names_codecs_that_cannot_be_so_small(cli, photo, tmp_path):
+    result = cli("compare", photo, "--codecs", "jpeg,block8", "--bpp", 0.15, "-o", tmp_path / "sheet.png")
+    assert (result.code, result.err) == (0, "")
+    assert "jpeg cannot make a file as small as 0.15 bpp of this picture." in result.out.splitlines()
+
+
+@pytest.mark.parametrize("codecs", ["nonesuch", ",", "jpeg,nonesuch"])
+def test_compare_refuses_codecs_that_there_are_not(cli, photo, tmp_path, codecs):
+    result = cli("compare", photo, "--codecs", codecs, "-o", tmp_path / "sheet.png")
+    assert result.code in (2, 5)
+    assert result.complaint
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_info_of_a_codec_by_its_name(cli, shipped):
+    by_name, by_path = cli("info", "block8-paper", "--json"), cli("info", shipped, "--json")
+    assert by_name.code == 0
+    assert by_name.out == by_path.out
+
+
+def test_info_tells_what_a_network_weighs(cli, make_bundle):
+    def count(manifest):
+        manifest["training"]["figures"] = {"parameters": 12, "encoder_kmac": 3.5, "decoder_kmac": 1.25}
+
+    fields = json.loads(cli("info", make_bundle(count), "--json").out)
+    assert (fields["parameters"], fields["encoder_kMAC_per_pixel"], fields["decoder_kMAC_per_pixel"]) == (
+        12,
+        3.5,
+        1.25,
+    )
