@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farlook.models import checkpoint
-from farlook.models.memory import keep_freed_memory
 from farlook.models.log import LOG, mean_row, write_log
+from farlook.models.memory import keep_freed_memory
 from farlook.models.progress import silent
 from farlook.runtime.errors import MissingExtraError, OutputError, TrainingError, UsageError
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry, Tables
 from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
-from farlook.runtime.block8.decode import check_plausible, decode_tiles, groups_of, synthesise
+from farlook.runtime.block8.decode import GROUPS, check_plausible, decode_tiles, groups_of, synthesise
 from farlook.runtime.block8.job import Job, may_interleave, step_of
 from farlook.runtime.block8.progressive import decode_layers
 from farlook.runtime.block8.rate import code_within
@@ -238,7 +238,7 @@ class Block8Codec(Codec):
             coefficients = self._decoded(header, packets, threads)
         else:
             coefficients = Coefficients(header.geometry)
-            groups = groups_of(packets, 4 * threads)
+            groups = groups_of(packets, GROUPS * threads)
             work = partial(decode_each, self._core, header, coefficients=coefficients)
             for _ in in_order(work, groups, threads):
                 pass

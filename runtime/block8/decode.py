@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farlook.kernels.block8 import Coefficients, slice_rows
-from farlook.runtime.block8.job import slices_of
 from farlook.runtime.block8.threads import in_order
 from farlook.runtime.errors import TruncatedStreamError
 
@@ -16,8 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from farlook.kernels.block8 import Core, Packet
+    from farlook.kernels.block8 import Core, Geometry, Packet
     from farlook.runtime.block8.stream import Header
+
+
+GROUPS, _BANDS = 8, 2
+"""Groups of packets, and bands of rows, for each thread."""
 
 
 def check_plausible(header: Header, packets: Sequence[Packet]) -> None:
@@ -48,7 +51,7 @@ def decode_tiles(core: Core, header: Header, packets: Sequence[Packet], threads:
             interleaved=header.interleaved,
         )
 
-    for _ in in_order(work, groups_of(packets, 4 * threads), threads):
+    for _ in in_order(work, groups_of(packets, GROUPS * threads), threads):
         pass
     return coefficients
 
@@ -66,9 +69,15 @@ def synthesise(core: Core, header: Header, coefficients: Coefficients, threads: 
     def work(rows: tuple[int, int]) -> None:
         core.synthesise(geometry, *rows, coefficients, image)
 
-    for _ in in_order(work, slices_of(geometry), threads):
+    for _ in in_order(work, _bands_of(geometry, 1 if threads == 1 else _BANDS * threads), threads):
         pass
     return image
+
+
+def _bands_of(geometry: Geometry, count: int) -> list[tuple[int, int]]:
+    """At most `count` bands of rows of units [begin, end): each rebuilds the row before its own, too."""
+    size = -(-geometry.units_y // count)
+    return [(begin, min(begin + size, geometry.units_y)) for begin in range(0, geometry.units_y, size)]
 
 
 def groups_of(packets: Sequence[Packet], count: int) -> list[Sequence[Packet]]:
