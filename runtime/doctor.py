@@ -8,10 +8,14 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+import numpy as np
+
+from farlook.kernels.block8 import Core, Tables
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.backends import probe_backends
-from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, shipped_bundles
-from farlook.runtime.errors import BundleError
+from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles
+from farlook.runtime.codec import Codec
+from farlook.runtime.errors import BundleError, FarlookError
 
 _NOTES = {
     "cpu": "networks on the CPU; not together with gpu, which installs the same module",
@@ -19,6 +23,10 @@ _NOTES = {
     "neural": "the codecs fera, aara, mrdcae and mfca",
     "tensorrt": "on a Jetson, TensorRT comes with JetPack: sudo apt-get install tensorrt python3-libnvinfer",
 }
+
+
+_CLOSE = 8
+"""Levels by which a small picture may differ from what it decodes to."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,20 @@ def _core() -> list[Finding]:
 
 
 def _backends() -> list[Finding]:
-    return [Finding("backend", p.name, p.works, p.detail, p.remedy) for p in probe_backends()]
+    return [_native(), *(Finding("backend", p.name, p.works, p.detail, p.remedy) for p in probe_backends())]
+
+
+def _native() -> Finding:
+    """Whether the C core codes and decodes a small picture with block8."""
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    try:
+        core = Core(Tables.unpack(find_bundle(BLOCK8_LAYOUT).tables()))
+        codec = Codec.load(BLOCK8_LAYOUT, threads=1)
+        error = np.abs(codec.decode(codec.encode(ramp, quality=90)).astype(int) - ramp).max()
+    except FarlookError as failure:
+        return Finding("backend", "native", False, str(failure), "pip install --force-reinstall farlook")
+    detail = f"block8 by the C core, {core.variant}"
+    return Finding("backend", "native", bool(error <= _CLOSE), detail)
 
 
 def _codecs() -> list[Finding]:
