@@ -235,7 +235,7 @@ class Block8Codec(Codec):
         self._check_digest(header)
         threads = self._thread_count(threads)
         if header.layout == "progressive":
-            coefficients = self._decoded(header, packets, threads)
+            coefficients = decode_layers(self._core, header, packets, lossy=True)
         else:
             coefficients = Coefficients(header.geometry)
             groups = groups_of(packets, GROUPS * threads)

@@ -73,19 +73,37 @@ def encode_layers(
     return [packet.data for packet in coded]
 
 
-def decode_layers(core: Core, header: Header, packets: Sequence[Packet]) -> Coefficients:
+def decode_layers(
+    core: Core, header: Header, packets: Sequence[Packet], *, lossy: bool = False
+) -> Coefficients:
     """Decode any packets of a stream of the layout "progressive".
 
     A unit is known if the first layer is there, and is as good as the layers that follow without a gap, its
     neighbours' included.
 
+    Args:
+        core: The coder.
+        header: The stream's.
+        packets: In any order, any of them missing.
+        lossy: A packet that no encoder writes counts as missing.
+
     Raises:
-        CorruptStreamError: A packet holds what no encoder writes.
+        CorruptStreamError: A packet holds what no encoder writes, or the header claims it.
         BundleError: The bundle was trained without refinements.
     """
     if header.has_finer:
         raise CorruptStreamError("a stream of the layout progressive claims units with steps of their own")
     layers = Layers(core, header.geometry, header.step)
+    decode = _decode_each if lossy else Layers.decode
     for layer in range(layer_count(header.step)):
-        layers.decode(layer, [packet for packet in packets if packet.layer == layer])
+        decode(layers, layer, [packet for packet in packets if packet.layer == layer])
     return layers.coefficients()
+
+
+def _decode_each(layers: Layers, layer: int, packets: Sequence[Packet]) -> None:
+    """Decode packets of a layer; one that no encoder writes costs no other."""
+    try:
+        layers.decode(layer, packets)
+    except CorruptStreamError:
+        for packet in packets if len(packets) > 1 else ():
+            _decode_each(layers, layer, [packet])

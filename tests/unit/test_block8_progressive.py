@@ -5,10 +5,11 @@ import pytest
 
 from farlook.benchmarks.metrics import psnr
 from farlook.kernels.block8 import variants
+from farlook.kernels.checksum import crc32c
 from farlook.runtime.block8.codec import Block8Codec
-from farlook.runtime.block8.stream import PREAMBLE, split_packets
+from farlook.runtime.block8.stream import PREAMBLE, first_header, read_packet, split_packets
 from farlook.runtime.bundle import find_bundle
-from farlook.runtime.errors import StreamError
+from farlook.runtime.errors import CorruptStreamError, StreamError
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +65,17 @@ def test_packets_may_be_missing(codec, picture, stream):
     shown = codec.decode_lossy(left)
     assert shown.image.shape == picture.shape
     assert psnr(picture, shown.image) > 12
+
+
+def test_a_packet_that_checks_but_does_not_decode_counts_as_missing(codec, stream):
+    header, packets = first_header(stream).raw, split_packets(stream)
+    at = next(i for i, packet in enumerate(packets) if i > 0 and read_packet(packet, header).layer == 1)
+    fields = packets[at][5:] + b"\xff" * 40  # more than its units take
+    word = (int.from_bytes(packets[at][:2], "little") & 0xC000 | len(fields)).to_bytes(2, "little")
+    checksum = crc32c(word + fields, crc32c(header)).to_bytes(4, "little")[:3]
+    forged = [*packets[:at], word + checksum + fields, *packets[at + 1 :]]
+    with pytest.raises(CorruptStreamError):
+        codec.decode(b"".join(forged))
+    shown = codec.decode_lossy(forged)
+    expected = codec.decode_lossy([*packets[:at], *packets[at + 1 :]])
+    assert np.array_equal(shown.image, expected.image)
