@@ -14,7 +14,7 @@ from farlook import __version__, kernels
 from farlook.export.amalgamate import amalgamate
 from farlook.export.c_tables import CTables, c_tables
 from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, STEPS, Geometry, Tables, encoder_bytes
-from farlook.runtime.block8.job import COARSEST_QUALITY_STEP, FINEST_QUALITY_STEP
+from farlook.runtime.block8.job import COARSEST_QUALITY_STEP, FEW_UNITS, FINEST_QUALITY_STEP
 from farlook.runtime.block8.stream import DIGEST_BYTES, PREAMBLE
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import OutputError, UsageError
@@ -156,6 +156,7 @@ def _fields(max_width: int, max_mtu: int, bands: int) -> dict[str, str]:
         "FINEST": str(FINEST_QUALITY_STEP),
         "COARSEST": str(COARSEST_QUALITY_STEP),
         "FRONT_BYTES": str(_FRONT_BYTES),
+        "FEW_UNITS": str(FEW_UNITS),
         "PREAMBLE": ", ".join(f"0x{byte:02x}u" for byte in PREAMBLE),
     }
 

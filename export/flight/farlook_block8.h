@@ -32,6 +32,10 @@
 #define FARLOOK_STEP(quality) \
     ((2u * (@COARSEST@u * 99u - ((quality) - 1u) * (@COARSEST@u - @FINEST@u)) + 99u) / 198u)
 
+/* Pictures of a packet or two are not interleaved. */
+#define FARLOOK_INTERLEAVE(width, height) \
+    ((((((width) + 31u) / 32u) * (((height) + 31u) / 32u)) > @FEW_UNITS@u) ? 1u : 0u)
+
 /* Bytes of working memory. */
 #define FARLOOK_FRONT_BYTES @FRONT_BYTES@u
 #define FARLOOK_MTU_BYTES ((FARLOOK_MAX_MTU + 63u) / 64u * 64u)
@@ -56,7 +60,7 @@ typedef struct {
     uint32_t step;        /* FARLOOK_STEP(quality), or any below FARLOOK_STEPS; 64 less, and the error is half */
     uint32_t mtu;         /* most bytes of a packet, 64 to FARLOOK_MAX_MTU */
     uint32_t interleave;  /* 1: units that touch go into different packets, so that losses are easily filled in;
-                             0: about 2 % fewer bytes */
+                             0: about 2 % fewer bytes; FARLOOK_INTERLEAVE(width, height): as farlook itself does */
     const uint8_t *finer; /* by how many steps each unit of 32x32 pixels is finer, row by row; or NULL: all alike */
 } farlook_settings;
 

@@ -114,6 +114,7 @@ static int run(FILE *in, farlook_settings *settings, output *out)
     if (!read_header(in, settings)) {
         return fail("not a PGM or PPM picture with 8 to 16 full bits a sample");
     }
+    settings->interleave = FARLOOK_INTERLEAVE(settings->width, settings->height);
     status = encode(in, settings, out);
     if ((status == 0) && (fflush(out->file) != 0)) {
         return fail("cannot write the stream");
@@ -128,7 +129,7 @@ static int run(FILE *in, farlook_settings *settings, output *out)
 
 int main(int argc, char **argv)
 {
-    farlook_settings settings = {0, 0, 0, 0, 0, (FARLOOK_MAX_MTU < 1024u) ? FARLOOK_MAX_MTU : 1024u, 1, NULL};
+    farlook_settings settings = {0, 0, 0, 0, 0, (FARLOOK_MAX_MTU < 1024u) ? FARLOOK_MAX_MTU : 1024u, 0, NULL};
     output out = {stdout, 0, 0};
     FILE *in = stdin;
     uint32_t quality = 50;

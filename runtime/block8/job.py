@@ -23,7 +23,7 @@ FINEST_QUALITY_STEP, COARSEST_QUALITY_STEP = 64, 681
 """Step indices of quality 100 and of quality 1."""
 
 
-_FEW_UNITS = 64
+FEW_UNITS = 64
 """Pictures of 256x256 pixels: about two packets at 0.25 bits a pixel."""
 
 
@@ -41,7 +41,7 @@ def quality_of(step: int) -> float:
 
 def may_interleave(geometry: Geometry) -> bool:
     """Whether a picture has units enough for several packets; one packet alone has none to be interleaved with."""
-    return geometry.units > _FEW_UNITS
+    return geometry.units > FEW_UNITS
 
 
 def slices_of(geometry: Geometry) -> list[tuple[int, int]]:
