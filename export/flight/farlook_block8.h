@@ -60,7 +60,7 @@ typedef struct {
     uint32_t step;        /* FARLOOK_STEP(quality), or any below FARLOOK_STEPS; 64 less, and the error is half */
     uint32_t mtu;         /* most bytes of a packet, 64 to FARLOOK_MAX_MTU */
     uint32_t interleave;  /* 1: units that touch go into different packets, so that losses are easily filled in;
-                             0: about 2 % fewer bytes; FARLOOK_INTERLEAVE(width, height): as farlook itself does */
+                             0: 2 to 4 % fewer bytes; FARLOOK_INTERLEAVE(width, height): as farlook itself does */
     const uint8_t *finer; /* by how many steps each unit of 32x32 pixels is finer, row by row; or NULL: all alike */
 } farlook_settings;
 

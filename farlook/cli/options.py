@@ -51,7 +51,7 @@ Interleave = Annotated[
     typer.Option(
         "--interleave/--no-interleave",
         help="block8: put 32x32 pixels that touch into different packets, so that what is lost can be filled in from "
-        "around it (the default), or save about 2 % of the bytes.",
+        "around it (the default), or save 2 to 4 % of the bytes.",
         show_default=False,
     ),
 ]

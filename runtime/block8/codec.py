@@ -93,7 +93,7 @@ class Block8Codec(Codec):
             layout: "tiles", where every packet decodes alone, or "progressive", where a stream that is cut
                 anywhere shows the whole picture.
             interleave: Put 32x32 pixels that touch into different packets, in the layout "tiles": around what
-                is lost, the rest of the picture is there to fill it in from. Costs about 2 % more bytes; pictures of
+                is lost, the rest of the picture is there to fill it in from. Costs 2 to 4 % more bytes; pictures of
                 a packet or two are not interleaved.
             roi: Regions (x, y, width, height[, weight]) in pixels that get more of the bytes; a weight of 4,
                 the default, brings their error down to about a quarter. Layout "tiles" only.
