@@ -5,7 +5,9 @@ Every call releases the GIL, and works in memory of its own: calls may run in pa
 
 from __future__ import annotations
 
+import mmap
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -519,7 +521,7 @@ class Coefficients:
         self.means = np.zeros(blocks, np.int16)
         self.starts = np.zeros(blocks, np.uint32)
         self.counts = np.zeros(blocks, np.uint8)
-        self.entries = np.empty(geometry.units * lib.B8_UNIT_ENTRIES, np.uint32)
+        self.entries = _sparse(geometry.units * lib.B8_UNIT_ENTRIES)
         self.known = np.zeros(geometry.units, np.uint8)
 
     def native(self) -> Any:  # cffi
@@ -535,6 +537,17 @@ class Coefficients:
             "b8_picture *", tuple(ffi.from_buffer(f"{kind}[]", array) for kind, array in arrays)
         )
         return self._native
+
+
+def _sparse(count: int) -> NDArray[np.uint32]:
+    """uint32 [count], of which only pages of 4 KB that are written take memory: few, here and there, are."""
+    flags = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+    if not flags or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return np.empty(count, np.uint32)
+    room = mmap.mmap(-1, 4 * count, flags=flags)
+    with suppress(OSError):  # a kernel without huge pages
+        room.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(room, np.uint32)
 
 
 class _Memory:
