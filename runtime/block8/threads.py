@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,28 +37,13 @@ def in_order(work: Callable[[T], R], items: Sequence[T], threads: int) -> Iterat
     if threads < 2 or len(items) < 2:
         yield from map(work, items)
         return
-    rest, pool = iter(items), _POOLS.of(threads)
-    waiting: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(rest, 2 * threads))
-    try:
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
-    finally:
-        wait([future for future in waiting if not future.cancel()])
-
-
-class _Pools(threading.local):
-    """Threads that the calling thread's next call finds warm, their memory included; none of a parent process."""
-
-    def __init__(self) -> None:
-        self._pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-
-    def of(self, threads: int) -> ThreadPoolExecutor:
-        """The pool of so many threads."""
-        key = (os.getpid(), threads)
-        if key not in self._pools:
-            self._pools = {key: ThreadPoolExecutor(threads)}
-        return self._pools[key]
-
-
-_POOLS = _Pools()
+    rest = iter(items)
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        waiting: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(rest, 2 * threads))
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
+        finally:
+            for future in waiting:
+                future.cancel()
