@@ -1,0 +1,1 @@
+"""TensorRT for RTX: the path of `farlook.runtime.backends.tensorrt` with another library."""
