@@ -59,7 +59,7 @@ def write_tables_bundle(
     Args:
         path: Where to.
         coding: What encoder and decoder must share besides the tables: codec; layout, "block8".
-        tables: `farlook.kernels.block8.Tables.pack`.
+        tables: `farlook.kernels.block8_tables.Tables.pack`.
         training: Seed, data, settings, losses and licence, for people to read.
 
     Returns:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from farlook import __version__, kernels
 from farlook.export.amalgamate import amalgamate
 from farlook.export.c_tables import CTables, c_tables
-from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, STEPS, Geometry, Tables, encoder_bytes
+from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, STEPS, Geometry, encoder_bytes
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.block8.job import COARSEST_QUALITY_STEP, FEW_UNITS, FINEST_QUALITY_STEP
 from farlook.runtime.block8.stream import DIGEST_BYTES, PREAMBLE
 from farlook.runtime.bundle import find_bundle

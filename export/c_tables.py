@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farlook.kernels._native import ffi
-from farlook.kernels.block8 import MODELS, Core, Tables, TableSet
+from farlook.kernels.block8 import Core
+from farlook.kernels.block8_tables import MODELS, Tables, TableSet
 from farlook.runtime.errors import ExportError
 
 if TYPE_CHECKING:

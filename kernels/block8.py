@@ -1,4 +1,4 @@
-"""block8's C99 core, from Python: trained tables, and functions on whole rows of units.
+"""block8's C99 core, from Python: functions on whole rows of units.
 
 Every call releases the GIL, and works in memory of its own: calls may run in parallel threads.
 """
@@ -6,7 +6,6 @@ Every call releases the GIL, and works in memory of its own: calls may run in pa
 from __future__ import annotations
 
 import mmap
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farlook.kernels._native import ffi, lib
-from farlook.runtime.errors import BundleError, CorruptStreamError, UsageError
+from farlook.kernels.block8_tables import MODELS, halves
+from farlook.runtime.errors import CorruptStreamError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from farlook.kernels.block8_tables import Tables, TableSet
 
 UNIT = int(lib.B8_UNIT)
 STEPS = int(lib.B8_STEPS)
@@ -28,150 +30,8 @@ MIN_MTU = int(lib.B8_MIN_MTU)
 MAX_MTU = int(lib.B8_MAX_MTU)
 PREAMBLE_BYTES = int(lib.B8_PREAMBLE_BYTES)
 UNIT_SAMPLES = int(lib.B8_UNIT_SAMPLES)
-LEVEL_PROBS = int(lib.B8_LEVEL_PROBS)
-ROOT_PROBS = int(lib.B8_ROOT_PROBS)
-SKIP_PROBS = int(lib.B8_SKIP_PROBS)
-CHANGE_PROBS = int(lib.B8_CHANGE_PROBS)
-HOT_LANES = 32
-"""Lanes of a row that most blocks need; the core keeps the rest apart."""
-MODELS = ("luma", "chroma", "luma means", "chroma means")
-GROUPS = (48, 24, 15, 3)
-SIDES = (8, 8, 4, 2)
 
-_MAGIC = b"B8T2"
 _SIGMOID = np.round(32768 / (1 + np.exp(-(np.arange(256) - 128) / 16))).clip(1, 32767).astype(np.uint16)
-_PROBABILITY_MAX = 32767
-_MAX_SETS = 32
-_KEPT = 8 << 20
-"""Most bytes of a kind that a thread keeps for its next call."""
-
-
-@dataclass(frozen=True)
-class TableSet:
-    """Trained tables for one range of steps; logits are in sixteenths, probabilities in 2^-15.
-
-    Attributes:
-        rows: A model each: int8 [64 + 6 groups, 64], logits of "not zero" and "no more".
-        signs: A model each: int8 [40 + 6 min(groups, 16), 16], logits of "negative".
-        levels: A model each: uint16 [72], probabilities of greater magnitudes.
-        roots: Of luma and chroma: uint16 [112], probabilities of the lengths of roots' residuals.
-        skip: uint16 [5], probabilities that nothing of a unit is sent.
-        changes: uint16 [32], of a set for refinements: probabilities that a level changes, and which way.
-    """
-
-    rows: tuple[NDArray[np.int8], ...]
-    signs: tuple[NDArray[np.int8], ...]
-    levels: tuple[NDArray[np.uint16], ...]
-    roots: tuple[NDArray[np.uint16], ...]
-    skip: NDArray[np.uint16]
-    changes: NDArray[np.uint16] | None = None
-
-
-@dataclass(frozen=True)
-class Tables:
-    """All that training gives the coder.
-
-    Attributes:
-        scans: A model each: uint8 [side^2], index u * side + v of the k-th coefficient.
-        decisions: uint16 [8], the encoder's thresholds.
-        chroma_finer: Step indices by which chroma's steps are finer than luma's.
-        limits: A set each: the first step index that is too coarse for it.
-        sets: The sets, from fine to coarse.
-        refinement_limits: The same for the sets of layers that refine.
-        refinements: Sets for layers that refine a picture known at twice the step, from fine to coarse.
-    """
-
-    scans: tuple[NDArray[np.uint8], ...]
-    decisions: NDArray[np.uint16]
-    chroma_finer: int
-    limits: tuple[int, ...]
-    sets: tuple[TableSet, ...]
-    refinement_limits: tuple[int, ...] = ()
-    refinements: tuple[TableSet, ...] = ()
-
-    def pack(self) -> bytes:
-        """The tables as bytes, little-endian."""
-        counts = [len(self.sets), len(self.refinements), self.chroma_finer]
-        head = np.array([*counts, *self.limits, *self.refinement_limits, *self.decisions], "<u2").tobytes()
-        parts = [_MAGIC, head, *(scan.tobytes() for scan in self.scans)]
-        for tables in (*self.sets, *self.refinements):
-            words = (*tables.levels, *tables.roots, tables.skip)
-            words += () if tables.changes is None else (tables.changes,)
-            parts += [half.tobytes() for rows in tables.rows for half in _halves(rows)]
-            parts += [array.tobytes() for array in tables.signs]
-            parts += [array.astype("<u2").tobytes() for array in words]
-        return b"".join(parts)
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Tables:
-        """Undo `pack`.
-
-        Raises:
-            BundleError: The bytes are no tables, or hold what no training gives.
-        """
-        reader = _Reader(data)
-        if reader.take(4).tobytes() != _MAGIC:
-            raise BundleError("the bundle's tables are none that this farlook reads")
-        count, refining, chroma_finer = (int(value) for value in reader.words(3))
-        if not 1 <= count <= _MAX_SETS or refining > _MAX_SETS:
-            raise BundleError(f"the bundle's tables claim {count} and {refining} sets")
-        limits = tuple(int(limit) for limit in reader.words(count))
-        refinement_limits = tuple(int(limit) for limit in reader.words(refining))
-        decisions = reader.words(8)
-        scans = tuple(reader.take(side * side) for side in SIDES)
-        sets = tuple(reader.table_set(refines=False) for _ in range(count))
-        refinements = tuple(reader.table_set(refines=True) for _ in range(refining))
-        if reader.offset != len(data) or any(
-            sorted(scan.tolist()) != list(range(len(scan))) or scan[0] != 0 for scan in scans
-        ):
-            raise BundleError("the bundle's tables are damaged")
-        return cls(scans, decisions, chroma_finer, limits, sets, refinement_limits, refinements)
-
-
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self.data = np.frombuffer(data, np.uint8)
-        self.offset = 0
-
-    def take(self, size: int) -> NDArray[np.uint8]:
-        piece = self.data[self.offset : self.offset + size]
-        if len(piece) < size:
-            raise BundleError("the bundle's tables are cut short")
-        self.offset += size
-        return piece.copy()
-
-    def words(self, count: int) -> NDArray[np.uint16]:
-        return self.take(2 * count).view("<u2").astype(np.uint16)
-
-    def probabilities(self, count: int) -> NDArray[np.uint16]:
-        values = self.words(count)
-        if values.min() < 1 or values.max() > _PROBABILITY_MAX:
-            raise BundleError("the bundle's tables hold a probability of 0 or 1")
-        return values
-
-    def rows(self, count: int) -> NDArray[np.int8]:
-        halves = self.take(count * 64).view(np.int8).reshape(2, count, HOT_LANES)
-        return np.concatenate(list(halves), axis=1)
-
-    def table_set(self, *, refines: bool) -> TableSet:
-        return TableSet(
-            rows=tuple(self.rows(rows_of(g)) for g in GROUPS),
-            signs=tuple(self.take(sign_rows_of(g) * 16).view(np.int8).reshape(-1, 16) for g in GROUPS),
-            levels=tuple(self.probabilities(LEVEL_PROBS) for _ in GROUPS),
-            roots=tuple(self.probabilities(ROOT_PROBS) for _ in range(2)),
-            skip=self.probabilities(SKIP_PROBS),
-            changes=self.probabilities(CHANGE_PROBS) if refines else None,
-        )
-
-
-def rows_of(groups: int) -> int:
-    """Rows of a model's table of logits."""
-    return 64 + 6 * groups
-
-
-def sign_rows_of(groups: int) -> int:
-    """Rows of a model's table of signs."""
-    return 40 + 6 * min(groups, 16)
 
 
 @dataclass(frozen=True)
@@ -291,15 +151,14 @@ class Core:
             end: One past the last.
             settings: How.
         """
-        size = int(lib.b8_encoder_bytes(settings.geometry.native(), settings.mtu))
-        encoder = Encoder(self, begin, end, settings, _SCRATCH.memory(size))
+        encoder = Encoder(self, begin, end, settings)
         first = int(lib.b8_first_row(begin))
         return encoder.push(image[first : int(lib.b8_last_row(settings.geometry.native(), end))])
 
     def store_rows(self, image: NDArray[Any], begin: int, end: int, settings: Settings) -> NDArray[np.int16]:
         """Transform rows of units without coding them: int16 [units, 1536], for `encode_stored`."""
         geometry = settings.geometry
-        memory = _SCRATCH.memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
+        memory = _Memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
         store = np.empty(((end - begin) * geometry.units_x, UNIT_SAMPLES), np.int16)
         _check(
             lib.b8_store_rows(
@@ -315,7 +174,7 @@ class Core:
     ) -> list[Packet]:
         """Code rows of units that `store_rows` transformed."""
         geometry = settings.geometry
-        memory = _SCRATCH.memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
+        memory = _Memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
         sink = _Sink(geometry, end - begin, settings.mtu)
         _check(
             lib.b8_encode_stored(
@@ -349,7 +208,7 @@ class Core:
             CorruptStreamError: A payload holds what no encoder writes.
         """
         native, data = native_packets(packets)
-        memory = _SCRATCH.memory(int(lib.b8_decoder_bytes(geometry.native())))
+        memory = _Memory(int(lib.b8_decoder_bytes(geometry.native())))
         mark = ffi.new("uint8_t[1]")
         kind = (lib.B8_INTERLEAVED if interleaved else lib.B8_TILES) << 2
         finer = mark if has_finer else ffi.NULL
@@ -372,7 +231,7 @@ class Core:
         self, geometry: Geometry, begin: int, end: int, coefficients: Coefficients, image: NDArray[Any]
     ) -> None:
         """Rebuild pixel rows 32 begin to 32 end into `image`, the whole picture's array."""
-        memory = _SCRATCH.memory(int(lib.b8_synthesis_bytes(geometry.native())))
+        memory = _Memory(int(lib.b8_synthesis_bytes(geometry.native())))
         status = lib.b8_synthesise(
             memory.pointer, memory.size, geometry.native(), begin, end, self._variant, coefficients.native(),
             ffi.cast("void *", image.ctypes.data), image.strides[0],
@@ -397,7 +256,7 @@ class Core:
         sets = ffi.new("b8_set[]", len(tables))
         for slot, values in zip(sets, tables, strict=True):
             for model in range(len(MODELS)):
-                rows, rest = _halves(values.rows[model])
+                rows, rest = halves(values.rows[model])
                 slot.rows[model] = self._pointer("int8_t[]", _aligned(rows))
                 slot.rest[model] = self._pointer("int8_t[]", _aligned(rest))
                 slot.ends[model] = self._pointer("int8_t[]", values.rows[model][:, 0])
@@ -424,13 +283,11 @@ class Encoder:
         memory_bytes: Working memory, all that is held of the picture.
     """
 
-    def __init__(
-        self, core: Core, begin: int, end: int, settings: Settings, memory: _Memory | None = None
-    ) -> None:
+    def __init__(self, core: Core, begin: int, end: int, settings: Settings) -> None:
         native = settings.geometry.native()
         self._core = core
         self._settings = settings
-        self._memory = memory or _Memory(int(lib.b8_encoder_bytes(native, settings.mtu)))
+        self._memory = _Memory(int(lib.b8_encoder_bytes(native, settings.mtu)))
         self.memory_bytes = self._memory.size
         _check(
             lib.b8_encoder_start(
@@ -475,7 +332,7 @@ class _Sink:
     def __init__(self, geometry: Geometry, unit_rows: int, mtu: int) -> None:
         units = (unit_rows + 1) * geometry.units_x + 1
         capacity = units * UNIT_SAMPLES * 3 + mtu
-        self._data = _SCRATCH.room("sink", capacity)
+        self._data = np.empty(capacity, np.uint8)
         self._packets = ffi.new("b8_packet[]", units)
         self._room = ffi.from_buffer("uint8_t[]", self._data)
         self.native = ffi.new("b8_sink *", (self._room, capacity, 0, self._packets, units, 0))
@@ -486,29 +343,6 @@ class _Sink:
             Packet(p.first, p.count, p.step, self._data[p.offset : p.offset + p.size].tobytes(), p.layer)
             for p in self._packets[0 : self.native.count]
         ]
-
-
-class _Scratch(threading.local):
-    """Memory that a thread uses again from call to call: fresh pages cost more than what is done with them."""
-
-    def __init__(self) -> None:
-        self._rooms: dict[str, NDArray[np.uint8]] = {}
-
-    def room(self, use: str, size: int) -> NDArray[np.uint8]:
-        """At least `size` bytes, the same for the same use; large ones are not kept."""
-        room = self._rooms.get(use)
-        if room is None or len(room) < size:
-            room = np.empty(size, np.uint8)
-            if size <= _KEPT:
-                self._rooms[use] = room
-        return room
-
-    def memory(self, size: int) -> _Memory:
-        """Working memory of one call."""
-        return _Memory(size, self.room("memory", size + 64))
-
-
-_SCRATCH = _Scratch()
 
 
 class Coefficients:
@@ -555,14 +389,13 @@ class _Memory:
 
     Args:
         size: Bytes; 0, the core's answer to a picture that it cannot code, is refused.
-        room: Where to take them from, at least 64 bytes more; None: new ones.
     """
 
-    def __init__(self, size: int, room: NDArray[np.uint8] | None = None) -> None:
+    def __init__(self, size: int) -> None:
         if size == 0:
             raise UsageError("the core cannot code a picture of this size and kind")
         self.size = size
-        self._bytes = np.empty(size + 64, np.uint8) if room is None else room
+        self._bytes = np.empty(size + 64, np.uint8)
         address = self._bytes.ctypes.data
         self.pointer = ffi.cast("void *", address + -address % 64)
 
@@ -600,11 +433,6 @@ def encoder_bytes(geometry: Geometry, mtu: int) -> int:
 def step_size(index: int) -> float:
     """A step in levels of an 8-bit sample."""
     return int(lib.b8_step_q8(index)) / 1024
-
-
-def _halves(rows: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """The lanes of rows that most blocks need, and the rest."""
-    return rows[:, :HOT_LANES], rows[:, HOT_LANES:]
 
 
 def _aligned(array: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farlook.kernels.block8 import (
+from farlook.kernels.block8 import STEPS
+from farlook.kernels.block8_tables import (
     CHANGE_PROBS,
     GROUPS,
     LEVEL_PROBS,
     ROOT_PROBS,
     SIDES,
     SKIP_PROBS,
-    STEPS,
     Tables,
     TableSet,
     rows_of,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from farlook.kernels.block8 import Coefficients, Core, Geometry, Tables
+from farlook.kernels.block8 import Coefficients, Core, Geometry
 from farlook.models.block8 import step_index
 from farlook.runtime.block8.stream import read_packet
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from farlook.kernels.block8_tables import Tables
 
 _STEPS = (24.0, 40.0, 64.0, 104.0, 168.0)
 _MTU = 1024

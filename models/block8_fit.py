@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from farlook.kernels.block8 import GROUPS, SIDES, TableSet, rows_of, sign_rows_of
+from farlook.kernels.block8_tables import GROUPS, SIDES, TableSet, rows_of, sign_rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from farlook.kernels.block8 import CHANGE_PROBS, Core, Geometry, TableSet
+from farlook.kernels.block8 import Core, Geometry
 from farlook.kernels.block8_layers import Layers, layer_count, layer_settings
+from farlook.kernels.block8_tables import CHANGE_PROBS, TableSet
 from farlook.models.block8_fit import code_length, fit_set, probabilities
 from farlook.models.block8_trace import PictureData, gather
 from farlook.runtime.block8.progressive import encode_layers

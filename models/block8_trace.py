@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from farlook.kernels.block8 import GROUPS, SIDES, Coefficients, Core, Geometry
+from farlook.kernels.block8 import Coefficients, Core, Geometry
+from farlook.kernels.block8_tables import GROUPS, SIDES
 from farlook.runtime.block8.stream import read_packet
 
 if TYPE_CHECKING:

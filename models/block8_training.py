@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from farlook.kernels.block8 import Core, Tables
+from farlook.kernels.block8 import Core
+from farlook.kernels.block8_tables import Tables
 from farlook.models.block8 import (
     CODEC,
     STEPS_LUMA,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from farlook.kernels.block8 import TableSet
+    from farlook.kernels.block8_tables import TableSet
     from farlook.models.block8 import Block8Config
     from farlook.models.progress import Report
 

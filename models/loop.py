@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from farlook.models import checkpoint
 from farlook.models.log import LOG, mean_row, write_log
-from farlook.models.memory import keep_freed_memory
 from farlook.models.progress import silent
 from farlook.runtime.errors import MissingExtraError, OutputError, TrainingError, UsageError
 
@@ -171,7 +170,6 @@ class Trainer:
     ) -> None:
         if checkpoint_every < 1 or log_every < 1:
             raise UsageError("checkpoint_every and log_every must be at least 1")
-        keep_freed_memory()
         self._folder = open_run(out_dir, resume=resume) if writes else Path(out_dir)
         self._plot, self._writes = plot, writes
         self._identity = dict(identity)

@@ -130,7 +130,7 @@ class Bundle:
         return tables
 
     def tables(self) -> bytes:
-        """block8's trained tables, packed; `farlook.kernels.block8.Tables.unpack` reads them.
+        """block8's trained tables, packed; `farlook.kernels.block8_tables.Tables.unpack` reads them.
 
         Raises:
             BundleError: They are missing or damaged, or this is a bundle of networks.

@@ -10,7 +10,8 @@ from importlib import metadata
 
 import numpy as np
 
-from farlook.kernels.block8 import Core, Tables
+from farlook.kernels.block8 import Core
+from farlook.kernels.block8_tables import Tables
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.backends import probe_backends
 from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles

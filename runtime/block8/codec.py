@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry, Tables
+from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
 from farlook.runtime.block8.decode import GROUPS, check_plausible, decode_tiles, groups_of, synthesise
 from farlook.runtime.block8.job import Job, may_interleave, step_of

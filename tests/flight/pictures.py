@@ -28,9 +28,9 @@ from farlook.kernels.block8 import (
     Core,
     Encoder,
     Geometry,
-    Tables,
     variants,
 )
+from farlook.kernels.block8_tables import Tables
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.block8.job import joined, slices_of
 from farlook.runtime.block8.stream import DIGEST_BYTES, PREAMBLE, read_stream

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 import farlook
-from farlook.kernels.block8 import Core, Geometry, Tables
+from farlook.kernels.block8 import Core, Geometry
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.block8.stream import read_packet
 from farlook.runtime.bundle import find_bundle
 

@@ -8,20 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farlook.kernels.block8 import (
-    GROUPS,
     STEPS,
     Coefficients,
     Core,
     Encoder,
     Geometry,
     Packet,
-    Tables,
-    rows_of,
-    sign_rows_of,
     slice_rows,
     step_size,
     variants,
 )
+from farlook.kernels.block8_tables import GROUPS, Tables, rows_of, sign_rows_of
 from farlook.runtime.block8.stream import read_packet
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import BundleError, CorruptStreamError, UsageError

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from farlook.kernels.block8 import Coefficients, Core, Geometry, Packet, Tables, variants
+from farlook.kernels.block8 import Coefficients, Core, Geometry, Packet, variants
+from farlook.kernels.block8_tables import Tables
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.block8.stream import PREAMBLE, read_packet
 from farlook.runtime.bundle import find_bundle

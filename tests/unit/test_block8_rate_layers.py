@@ -9,7 +9,7 @@ import pytest
 
 import farlook
 from farlook.export.bundle import write_tables_bundle
-from farlook.kernels.block8 import Tables
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.block8.stream import split_packets
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import BundleError, TargetError, TruncatedStreamError

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlook.kernels.block8 import STEPS, Core, Geometry, Packet, Tables
+from farlook.kernels.block8 import STEPS, Core, Geometry, Packet
+from farlook.kernels.block8_tables import Tables
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.block8.stream import (
     PREAMBLE,

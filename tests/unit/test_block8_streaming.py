@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farlook.kernels.block8 import Core, Encoder, Geometry, Tables
+from farlook.kernels.block8 import Core, Encoder, Geometry
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.block8.job import joined, slices_of
 from farlook.runtime.bundle import find_bundle
 

@@ -16,7 +16,8 @@ import pytest
 import farlook
 from farlook.export import export_c
 from farlook.export.c_source import CODER, HEADER, TABLES
-from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, Core, Geometry, Tables, encoder_bytes
+from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, Core, Geometry, encoder_bytes
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import BundleError, OutputError, UsageError
 

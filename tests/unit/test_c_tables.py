@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from farlook.export.c_tables import c_tables, for_flight
-from farlook.kernels.block8 import HOT_LANES, Tables
+from farlook.kernels.block8_tables import HOT_LANES, Tables
 from farlook.runtime.bundle import find_bundle
 
 

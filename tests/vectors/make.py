@@ -20,7 +20,8 @@ import numpy as np
 
 import farlook
 from farlook.export.bundle import write_tables_bundle
-from farlook.kernels.block8 import STEPS, Tables
+from farlook.kernels.block8 import STEPS
+from farlook.kernels.block8_tables import Tables
 from farlook.runtime.bundle import Bundle, shipped_bundles
 from farlook.runtime.codec import Codec
 from farlook.runtime.images import read_image, write_image
