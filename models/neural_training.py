@@ -28,7 +28,7 @@ try:
     from farlook.models.loop import Measured, Stage, Trainer, TrainingState, open_run, stage_seed
     from farlook.models.neural_codecs import build, load_codec
     from farlook.models.neural_config import Machine, NeuralConfig, descent_of
-    from farlook.models.neural_finish import entropy_tables
+    from farlook.models.neural_finish import as_halves, entropy_tables
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "train", "to train") from error
 
@@ -179,6 +179,7 @@ def _fit_tables(
     state: TrainingState,
 ) -> TrainingState:
     network = build(config.codec, config.options)
-    network.load_state_dict(dict(state.tensors))
+    weights = as_halves(state.tensors)
+    network.load_state_dict(weights)
     tables = entropy_tables(network.eval(), data_dir, partial(report, "tables"))
-    return state.plus(notes={"entropy": tables})
+    return state.plus(weights, notes={"entropy": tables})

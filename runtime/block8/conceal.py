@@ -96,7 +96,8 @@ def conceal(coefficients: Coefficients) -> NDArray[np.bool_]:
 def fill_in(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Values where they are not known: each the mean of its neighbours, those above and below counting twice.
 
-    Packets hold runs along rows of units, so what is lost mostly is known again sooner up and down.
+    So it suits runs of lost units along a row, as packets that are not interleaved leave them; for interleaved ones
+    equal weights measured the same.
 
     Args:
         values: float32 [rows, columns].

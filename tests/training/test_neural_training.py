@@ -13,6 +13,7 @@ from farlook.models import checkpoint, neural_training
 from farlook.models.distributed import Team
 from farlook.models.loop import CHECKPOINT
 from farlook.models.neural_codecs import CODECS, build
+from farlook.models.neural_finish import as_halves
 from farlook.models.neural_training import MODEL, Machine, NeuralConfig, load_codec, train_neural
 from farlook.runtime.errors import TrainingError, UsageError
 
@@ -77,6 +78,16 @@ def test_a_killed_run_resumes_to_the_same_bits(pictures, trained, tmp_path):
     resumed, whole = (checkpoint.load(folder / MODEL) for folder in (tmp_path, trained.parent))
     assert resumed.digest() == whole.digest()
     assert (tmp_path / "log.csv").read_bytes() == (trained.parent / "log.csv").read_bytes()
+
+
+def test_weights_fit_float16(trained):
+    weights = checkpoint.load(trained).tensors.values()
+    assert all(torch.equal(weight, weight.half().to(weight.dtype)) for weight in weights)
+
+
+def test_weights_that_diverged_are_refused():
+    with pytest.raises(TrainingError, match=r"a\.b holds weights beyond 65504"):
+        as_halves({"a.b": torch.tensor([1.0, 1e6])})
 
 
 def test_the_model_file_rebuilds_the_network(trained, pictures):
