@@ -1,0 +1,216 @@
+"""FP16 graphs: every tensor but those whose range or precision demands FP32 is stored in 16 bits.
+
+    input (FP32) -> arithmetic before the first weight (FP32) -> Cast -> network (FP16) -> Cast
+          -> arithmetic after the last weight (FP32) -> output (FP32)
+
+Inputs and outputs keep their types. A node stays in FP32 if one of its constants or, where ranges were measured,
+of its tensors comes near what FP16 holds; nothing is clamped. `docs/decisions/012-own-fp16-pass.md` has the reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from farlook.calibration.graphs import (
+    MOVING,
+    consumers,
+    element_types,
+    fold_constants,
+    producers,
+    weighted_nodes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
+    from onnx import GraphProto, ModelProto, NodeProto
+
+LARGEST = 65504.0
+"""What FP16 holds."""
+MARGIN = 8.0
+"""A tensor whose measured range is above `LARGEST` by this divisor stays in FP32: other pictures reach further."""
+
+_SQUARING = frozenset(
+    {"Exp", "Pow", "ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
+)
+"""Operators that leave FP16's range, or lose what they add up, within a few of them: FP32 unless told otherwise."""
+# Inputs that are float32 whatever the type of the data.
+_FLOAT_INPUTS: Mapping[str, frozenset[int]] = {"Resize": frozenset({1, 2})}
+_HALF_UNKNOWN = frozenset({"Upsample"})
+
+
+@dataclass(frozen=True)
+class Fp16Graph:
+    """A converted graph.
+
+    Attributes:
+        model: The model.
+        kept: Nodes that stay in FP32 although they compute with floats, and why: "edge", "range", "precision",
+            "asked".
+    """
+
+    model: ModelProto
+    kept: dict[str, str]
+
+
+def to_fp16(
+    model: ModelProto,
+    *,
+    ranges: Mapping[str, float] | None = None,
+    keep: Collection[str] = (),
+    edges: bool = True,
+) -> Fp16Graph:
+    """Convert a graph of FP32; `model` is left as it is.
+
+    Args:
+        model: As `farlook.calibration.graphs.read_graph` gives it, or with Q/DQ nodes in it.
+        ranges: The largest magnitude seen of tensors, by name.
+        keep: Names of nodes to leave in FP32.
+        edges: Whether arithmetic before the first and after the last weighted node stays in FP32.
+
+    Raises:
+        BundleError: The type of a tensor cannot be told.
+    """
+    made = type(model)()
+    made.CopyFrom(model)
+    fold_constants(made)
+    types = element_types(made)
+    kept = _kept(made.graph, types, ranges or {}, set(keep), edges)
+    _Converter(made.graph, types, kept).run()
+    del made.graph.value_info[:]
+    return Fp16Graph(made, kept)
+
+
+def _kept(
+    graph: GraphProto, types: Mapping[str, int], ranges: Mapping[str, float], keep: set[str], edges: bool
+) -> dict[str, str]:
+    """Which nodes of floats stay in FP32, and why."""
+    outer = _edges(graph) if edges else set()
+    large = {tensor.name for tensor in graph.initializer if _too_large(numpy_helper.to_array(tensor))}
+    large |= {name for name, largest in ranges.items() if not largest <= LARGEST / MARGIN}
+    kept = {}
+    for node in graph.node:
+        tensors = [name for name in (*node.input, *node.output) if types.get(name) == TensorProto.FLOAT]
+        if not tensors:
+            continue
+        if node.name in keep:
+            kept[node.name] = "asked"
+        elif large.intersection(tensors):
+            kept[node.name] = "range"
+        elif node.op_type in _SQUARING or node.op_type in _HALF_UNKNOWN:
+            kept[node.name] = "precision"
+        elif node.name in outer:
+            kept[node.name] = "edge"
+    return kept
+
+
+def _too_large(array: NDArray[Any]) -> bool:
+    if array.dtype != np.float32 or not array.size:
+        return False
+    return not float(np.abs(array).max()) <= LARGEST
+
+
+def _edges(graph: GraphProto) -> set[str]:
+    """Arithmetic that sees no weighted node's output, and what no weighted node sees."""
+    weighted = {node.name for node, _ in weighted_nodes(graph)}
+    weighted |= {node.name for node in graph.node if node.op_type in ("Conv", "MatMul", "Gemm")}
+    made_by, read_by = producers(graph), consumers(graph)
+    after: set[str] = set()
+    outer: set[str] = set()
+    for node in graph.node:
+        sources = [made_by[name].name for name in node.input if name in made_by]
+        if node.name in weighted or after.intersection(sources):
+            after.add(node.name)
+        elif node.op_type not in MOVING:
+            outer.add(node.name)
+    before: set[str] = set()
+    for node in reversed(graph.node):
+        readers = [each.name for name in node.output for each in read_by.get(name, ())]
+        if node.name in weighted or before.intersection(readers):
+            before.add(node.name)
+        else:
+            outer.add(node.name)
+    return outer
+
+
+class _Converter:
+    """Rewrites one graph in place."""
+
+    def __init__(self, graph: GraphProto, types: Mapping[str, int], kept: Mapping[str, str]) -> None:
+        self._graph = graph
+        self._kept = kept
+        self._types = types
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._half = set[str]()  # tensors that nodes now make in FP16
+        self._casts: dict[tuple[str, int], str] = {}
+        self._nodes: list[NodeProto] = []
+        self._outputs = {output.name for output in graph.output}
+
+    def run(self) -> None:
+        """Convert all nodes, and put casts where types change."""
+        for node in self._graph.node:
+            floats = [n for n in (*node.input, *node.output) if self._types.get(n) == TensorProto.FLOAT]
+            if not floats:
+                self._nodes.append(node)
+            elif node.name in self._kept:
+                self._connect(node, TensorProto.FLOAT)
+                self._nodes.append(node)
+            else:
+                self._convert(node)
+        del self._graph.node[:]
+        self._graph.node.extend(self._nodes)
+        self._drop_unused()
+
+    def _convert(self, node: NodeProto) -> None:
+        self._connect(node, TensorProto.FLOAT16)
+        if node.op_type == "Cast":
+            for attribute in node.attribute:
+                if attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                    attribute.i = TensorProto.FLOAT16
+        made = []
+        for index, name in enumerate(node.output):
+            if self._types.get(name) != TensorProto.FLOAT:
+                continue
+            if name in self._outputs:
+                node.output[index] = f"{name}_half"
+                made.append(self._cast_node(f"{name}_half", name, TensorProto.FLOAT))
+                self._casts[name, TensorProto.FLOAT16] = f"{name}_half"
+            else:
+                self._half.add(name)
+        self._nodes += [node, *made]
+
+    def _connect(self, node: NodeProto, wanted: int) -> None:
+        """Give a node inputs of the type it computes in."""
+        fixed = _FLOAT_INPUTS.get(node.op_type, frozenset())
+        for index, name in enumerate(node.input):
+            if self._types.get(name) == TensorProto.FLOAT:
+                node.input[index] = self._as(name, TensorProto.FLOAT if index in fixed else wanted)
+
+    def _as(self, name: str, wanted: int) -> str:
+        """A tensor in one of the two types."""
+        if (name in self._half) == (wanted == TensorProto.FLOAT16):
+            return name
+        if (name, wanted) not in self._casts:
+            suffix = "half" if wanted == TensorProto.FLOAT16 else "single"
+            cast = f"{name}_{suffix}"
+            self._casts[name, wanted] = cast
+            if name in self._constants:
+                values = numpy_helper.to_array(self._constants[name]).astype(np.float16)
+                self._graph.initializer.append(numpy_helper.from_array(values, cast))
+            else:
+                self._nodes.append(self._cast_node(name, cast, wanted))
+        return self._casts[name, wanted]
+
+    def _cast_node(self, source: str, target: str, wanted: int) -> NodeProto:
+        return helper.make_node("Cast", [source], [target], name=f"{target}_cast", to=wanted)
+
+    def _drop_unused(self) -> None:
+        used = {name for node in self._graph.node for name in node.input} | self._outputs
+        kept = [tensor for tensor in self._graph.initializer if tensor.name in used]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
