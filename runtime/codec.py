@@ -42,12 +42,14 @@ class Codec(ABC):
     Attributes:
         bundle: What was trained.
         backend: Name of what runs it: "native" (the C core), or that of the networks' backend.
+        choice: What that is and, if it was chosen among several, why it and not another; may be empty.
         options: Names of the options that `encode` takes besides the target.
         deep: Whether it codes samples of more than 8 bits.
     """
 
     bundle: Bundle
     backend: str
+    choice: str = ""
     options: ClassVar[tuple[str, ...]] = ()
     deep: ClassVar[bool] = False
 
@@ -57,7 +59,8 @@ class Codec(ABC):
 
         Args:
             name_or_path: A codec's name, as in "block8", or the path of a bundle.
-            backend: "native" (the C core) or "ort" (ONNX Runtime), or "auto" for the best that works here.
+            backend: "native" (the C core) for block8, one of `farlook.runtime.backends.ORDER` for networks, or
+                "auto" for the best that works here.
             threads: Threads to work with; 0 takes all cores.
 
         Raises:

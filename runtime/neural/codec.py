@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farlook.runtime.backends import open_backend
+from farlook.runtime.backends import open_graphs
+from farlook.runtime.backends.base import GraphSource
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import BundleError, CorruptStreamError, UnknownCodecError
 from farlook.runtime.images import check_image
@@ -30,7 +31,7 @@ class NeuralCodec(Codec):
 
     Args:
         bundle: What was trained.
-        backend: "ort" (ONNX Runtime), or "auto" for the best that works here.
+        backend: One of `farlook.runtime.backends.ORDER`, or "auto" for the best that works here.
         threads: Threads of one network run; 0 takes all cores.
     """
 
@@ -45,9 +46,11 @@ class NeuralCodec(Codec):
             self._symbols = SymbolCoder(self.coding, bundle.entropy())
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{bundle.path}: the coding tables are damaged: {error!r}") from error
-        self.backend, load = open_backend(backend)
-        self._analysis = load(bundle.graph("analysis"), "analysis", threads)
-        self._synthesis = load(bundle.graph("synthesis"), "synthesis", threads)
+        opened = open_graphs(
+            backend, [GraphSource.of(bundle, name) for name in ("analysis", "synthesis")], threads
+        )
+        self.backend, self.choice = opened.name, opened.reason
+        self._analysis, self._synthesis = opened.sessions
 
     def encode(
         self,

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from farlook.runtime.backends import ORDER, open_backend, probe_backends
-from farlook.runtime.backends.ort.load import load
+from farlook.runtime.backends import AUTO, ORDER, open_graphs, probe_backends
+from farlook.runtime.backends.base import GraphSource
+from farlook.runtime.backends.ort.load import PROVIDERS, load
 from farlook.runtime.backends.ort.probe import probe
 from farlook.runtime.bundle import Bundle
 from farlook.runtime.errors import BackendError, MissingExtraError, UsageError
@@ -17,6 +18,12 @@ from farlook.runtime.errors import BackendError, MissingExtraError, UsageError
 @pytest.fixture(scope="module")
 def graph(shipped):
     return Bundle.open(shipped).graph("analysis")
+
+
+@pytest.fixture(scope="module")
+def sources(shipped):
+    bundle = Bundle.open(shipped)
+    return [GraphSource.of(bundle, name) for name in ("analysis", "synthesis")]
 
 
 @pytest.fixture
@@ -48,16 +55,25 @@ def test_every_backend_is_looked_at_in_order():
 
 
 @pytest.mark.parametrize("name", ["auto", "ort"])
-def test_a_backend_that_works_is_opened(name, graph):
-    chosen, load_graph = open_backend(name)
-    assert chosen == "ort"
-    assert set(load_graph(graph, "analysis", 1).run({"image": picture(1, 1, 8, 8)})) == {"g1", "g2", "error"}
+def test_a_backend_that_works_is_opened(name, sources):
+    opened = open_graphs(name, sources, 1)
+    analysis, synthesis = opened.sessions
+    assert "onnxruntime" in opened.reason
+    assert set(analysis.run({"image": picture(1, 1, 8, 8)})) == {"g1", "g2", "error"}
+    latents = {"latents": picture(1, 8, 1, 1), "detailed": picture(1, 1, 1, 1)}
+    assert set(synthesis.run(latents)) == {"image"}
+
+
+def test_auto_says_why_it_passed_over_what_comes_first(sources):
+    opened = open_graphs("auto", sources, 1)
+    for name in AUTO[: AUTO.index(opened.name)]:
+        assert f"not {name}: " in opened.reason
 
 
 @pytest.mark.parametrize("name", ["", "cuda", "ORT"])
-def test_an_unknown_backend_lists_those_there_are(name):
+def test_an_unknown_backend_lists_those_there_are(name, sources):
     with pytest.raises(UsageError, match=rf"no backend '{name}'; choose one of: auto, .*ort"):
-        open_backend(name)
+        open_graphs(name, sources)
 
 
 @pytest.mark.usefixtures("without_onnxruntime")
@@ -69,9 +85,31 @@ def test_without_onnxruntime_the_probe_says_how_to_install_it():
 
 @pytest.mark.usefixtures("without_onnxruntime")
 @pytest.mark.parametrize("name", ["auto", "ort"])
-def test_without_any_backend_the_error_says_what_to_install(name):
-    with pytest.raises(BackendError, match=r"ort: .*pip install 'farlook\[cpu\]'"):
-        open_backend(name)
+def test_without_any_backend_the_error_says_what_to_install(name, sources):
+    with pytest.raises(BackendError, match=r"ort cannot run here: .*pip install 'farlook\[cpu\]'"):
+        open_graphs(name, sources)
+
+
+@pytest.mark.parametrize("name", ["ort-cuda", "ort-trt"])
+def test_a_provider_that_onnxruntime_lacks_is_named(name, graph):
+    import onnxruntime
+
+    if PROVIDERS[name][0] in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has it")
+    found = probe(name)
+    assert (found.name, found.works) == (name, False)
+    assert PROVIDERS[name][0] in found.detail
+    assert "pip install 'farlook[gpu]'" in found.remedy
+    with pytest.raises(BackendError, match=r"was built without .*ExecutionProvider"):
+        load(graph, "analysis", backend=name)
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_refused(monkeypatch, graph):
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(PROVIDERS["ort-trt"]))
+    with pytest.raises(BackendError, match=r"only by CPUExecutionProvider|cannot load the analysis graph"):
+        load(graph, "analysis", backend="ort-cuda")
 
 
 @pytest.mark.usefixtures("without_onnxruntime")

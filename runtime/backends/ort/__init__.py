@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the backend that works everywhere."""
+"""ONNX Runtime: on the CPU the backend that works everywhere; on GPUs by its CUDA and TensorRT providers."""
 
 import os
 

@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 
 from farlook.runtime.backends.base import Probe
+from farlook.runtime.backends.ort.load import EXTRAS, PROVIDERS, load
 from farlook.runtime.errors import BackendError
 
-_REMEDY = "pip install 'farlook[cpu]'"
+_PLACES = {"ort": "on the CPU", "ort-cuda": "on the GPU by CUDA", "ort-trt": "on the GPU by TensorRT"}
 
 # y = x + x, float32 [n], opset 17, IR 8: 72 bytes, so that a look needs no file and no onnx.
 _DOUBLE = b64decode(
@@ -19,20 +20,29 @@ _DOUBLE = b64decode(
 
 
 @lru_cache
-def probe() -> Probe:
-    """Run a tiny graph and compare its result."""
+def probe(backend: str = "ort") -> Probe:
+    """Run a tiny graph and compare its result.
+
+    Args:
+        backend: "ort", "ort-cuda" or "ort-trt".
+    """
+    remedy = f"pip install 'farlook[{EXTRAS[backend]}]'"
     try:
         import onnxruntime  # noqa: PLC0415  # optional, and slow to import
     except ImportError as error:
-        return Probe("ort", works=False, detail=f"onnxruntime cannot be imported: {error}", remedy=_REMEDY)
-    from farlook.runtime.backends.ort.load import load  # noqa: PLC0415  # needs onnxruntime
-
-    version = f"onnxruntime {onnxruntime.__version__} on the CPU"
+        return Probe(backend, works=False, detail=f"onnxruntime cannot be imported: {error}", remedy=remedy)
+    version = f"onnxruntime {onnxruntime.__version__}"
+    if not {*PROVIDERS[backend]} <= {*onnxruntime.get_available_providers()}:
+        # Both packages install the module onnxruntime: one has to go before the other comes.
+        swap = f"pip uninstall -y onnxruntime && {remedy}"
+        return Probe(backend, works=False, detail=f"{version} has no {PROVIDERS[backend][0]}", remedy=swap)
     x = np.arange(3, dtype=np.float32)
     try:
-        y = load(_DOUBLE, "probe", 1).run({"x": x})["y"]
+        y = load(_DOUBLE, "probe", 1, backend).run({"x": x})["y"]
     except BackendError as error:
-        return Probe("ort", works=False, detail=f"{version}: {error}", remedy=_REMEDY)
+        return Probe(backend, works=False, detail=f"{version}: {error}", remedy=remedy)
     if not np.array_equal(y, x + x):
-        return Probe("ort", works=False, detail=f"{version}: computed {x.tolist()} + itself as {y.tolist()}")
-    return Probe("ort", works=True, detail=version)
+        return Probe(
+            backend, works=False, detail=f"{version}: computed {x.tolist()} + itself as {y.tolist()}"
+        )
+    return Probe(backend, works=True, detail=f"{version} {_PLACES[backend]}")
