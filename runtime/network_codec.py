@@ -13,6 +13,7 @@ from farlook.runtime.colour import from_planes, to_planes
 from farlook.runtime.errors import BundleError, CorruptStreamError, UnknownCodecError
 from farlook.runtime.images import check_image
 from farlook.runtime.layouts import open_layout
+from farlook.runtime.profile.stages import stage
 from farlook.runtime.rate import finest_within, target_bytes
 from farlook.runtime.stream import CODECS, DIGEST_BYTES, Header, read_stream, stream_size, write_stream
 
@@ -56,25 +57,34 @@ class NetworkCodec(Codec):
         image = check_image(image)
         pixels = image.shape[0] * image.shape[1]
         limit = target_bytes(pixels, quality, bpp, budget, whole=True)
-        latents = self._layout.analyse(self._analysis, to_planes(image))
+        with stage("colour"):
+            planes = to_planes(image)
+        with stage("windows"):
+            latents = self._layout.analyse(self._analysis, planes)
 
         def size_at(candidate: int) -> int:
             header = self._header(image, candidate)
-            return stream_size(
-                header, self._layout.sizes(self._layout.quantise(latents, candidate), header.tiles)
-            )
+            with stage("quantisation"):
+                symbols = self._layout.quantise(latents, candidate)
+            with stage("entropy"):
+                return stream_size(header, self._layout.sizes(symbols, header.tiles))
 
         if limit is not None:
             quality = finest_within(limit, size_at)
         chosen = DEFAULT_QUALITY if quality is None else int(quality)
         header = self._header(image, chosen)
-        symbols = self._layout.quantise(latents, chosen)
-        return write_stream(header, self._layout.pack(symbols, header.tiles))
+        with stage("quantisation"):
+            symbols = self._layout.quantise(latents, chosen)
+        with stage("entropy"):
+            payloads = self._layout.pack(symbols, header.tiles)
+        with stage("stream"):
+            return write_stream(header, payloads)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """Rebuild a picture from its stream; see `Codec.decode`."""
         self.check_codec(data)
-        header, payloads = read_stream(data)
+        with stage("stream"):
+            header, payloads = read_stream(data)
         if header.digest != self.bundle.digest[:DIGEST_BYTES]:
             raise BundleError(
                 f"the stream was made with a {header.codec} bundle of digest {header.digest.hex()}, but "
@@ -84,9 +94,12 @@ class NetworkCodec(Codec):
         # Larger tiles than the bundle's would make a small stream take gigabytes.
         if header.bit_depth != 8 or header.tile_log2 != int(self.bundle.coding["tile_log2"]):
             raise CorruptStreamError("the stream's header contradicts the bundle that it names")
-        symbols = self._layout.unpack(payloads, header.tiles, header.bands)
-        planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
-        return np.ascontiguousarray(from_planes(planes))
+        with stage("entropy"):
+            symbols = self._layout.unpack(payloads, header.tiles, header.bands)
+        with stage("windows"):
+            planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
+        with stage("colour"):
+            return np.ascontiguousarray(from_planes(planes))
 
     def _header(self, image: NDArray[np.uint8], quality: int) -> Header:
         return Header(

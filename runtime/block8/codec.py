@@ -23,6 +23,7 @@ from farlook.runtime.block8.threads import in_order, thread_count
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import BundleError, ImageError, UnknownCodecError, UsageError
 from farlook.runtime.images import check_image
+from farlook.runtime.profile.stages import stage
 from farlook.runtime.rate import target_bytes
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class Block8Codec(Codec):
             TargetError: Even the coarsest steps take more than `bpp` or `budget` allow.
         """
         job = self._job(image, mtu=mtu, interleave=interleave, roi=roi, depth=depth, threads=threads)
-        return b"".join(_pieces(job, quality, bpp, budget, layout))
+        with stage("coding"):
+            return b"".join(_pieces(job, quality, bpp, budget, layout))
 
     def encode_into(
         self,
@@ -210,13 +212,16 @@ class Block8Codec(Codec):
             BundleError: The stream was made with another bundle than this codec's.
         """
         self.check_codec(data)
-        header, packets = read_stream(data)
+        with stage("stream"):
+            header, packets = read_stream(data)
         self._check_digest(header)
         threads = self._thread_count(threads)
-        coefficients = self._decoded(header, packets, threads)
-        if header.layout == "progressive":  # a cut may leave units out
-            conceal(coefficients)
-        return synthesise(self._core, header, coefficients, threads)
+        with stage("entropy"):
+            coefficients = self._decoded(header, packets, threads)
+            if header.layout == "progressive":  # a cut may leave units out
+                conceal(coefficients)
+        with stage("synthesis"):
+            return synthesise(self._core, header, coefficients, threads)
 
     def decode_lossy(self, pieces: bytes | Sequence[bytes], *, threads: int = 0) -> LossyPicture:
         """Rebuild a picture from what is left of its stream.

@@ -16,6 +16,7 @@ from farlook.kernels.prefix import PrefixBook
 from farlook.runtime.errors import BundleError
 from farlook.runtime.layouts.block_contexts import ContextModel, TileSymbols, code_tiles
 from farlook.runtime.layouts.ports import Player, Recorder
+from farlook.runtime.profile.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -240,7 +241,8 @@ def _analyse_plane(session: Session, plane: NDArray[np.uint8], latents: int) -> 
             "g2": (1, latents, rows, columns),
             "error": (1, 1, rows, columns),
         }
-        parts.append(_run(session, {"image": image}, shapes))
+        with stage("analysis"):
+            parts.append(_run(session, {"image": image}, shapes))
     g1, g2, error = (
         np.concatenate([part[name][0] for part in parts], axis=1) for name in ("g1", "g2", "error")
     )
@@ -255,13 +257,15 @@ def _synthesise_plane(session: Session, symbols: BlockSymbols, step: float) -> N
     for first in range(0, rows, strip):
         last = min(first + strip, rows)
         top, bottom = max(first - 1, 0), min(last + 1, rows)
-        latents = symbols.latents[top:bottom].astype(np.float32) * np.float32(step)
-        inputs = {
-            "latents": np.ascontiguousarray(np.moveaxis(latents, -1, 0)[None]),
-            "detailed": symbols.detailed[None, None, top:bottom].astype(np.float32),
-        }
+        with stage("quantisation"):
+            latents = symbols.latents[top:bottom].astype(np.float32) * np.float32(step)
+            inputs = {
+                "latents": np.ascontiguousarray(np.moveaxis(latents, -1, 0)[None]),
+                "detailed": symbols.detailed[None, None, top:bottom].astype(np.float32),
+            }
         shape = (1, 1, (bottom - top) * BLOCK, columns * BLOCK)
-        image = _run(session, inputs, {"image": shape})["image"][0, 0]
+        with stage("synthesis"):
+            image = _run(session, inputs, {"image": shape})["image"][0, 0]
         inner = image[(first - top) * BLOCK : (last - top) * BLOCK]
         plane[first * BLOCK : last * BLOCK] = np.clip(np.rint(inner), 0, 255).astype(np.uint8)
     return plane

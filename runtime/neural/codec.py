@@ -15,6 +15,7 @@ from farlook.runtime.images import check_image
 from farlook.runtime.neural.description import Coding, level_input
 from farlook.runtime.neural.symbols import SymbolCoder, dequantise, quantise
 from farlook.runtime.neural.windows import analyse, synthesise
+from farlook.runtime.profile.stages import stage
 from farlook.runtime.rate import HIGHEST, finest_within, target_bytes
 from farlook.runtime.stream import CODECS, DIGEST_BYTES, Header, read_stream, write_stream
 
@@ -72,12 +73,13 @@ class NeuralCodec(Codec):
         """Rebuild a picture from its stream; see `Codec.decode`."""
         header, symbols = self.symbols(data)
         level = self.coding.level(header.quality)
-        image = synthesise(
-            self._synthesis, self.coding, (header.height, header.width), partial(self._inputs, symbols, level)
-        )
+        size = (header.height, header.width)
+        with stage("windows"):
+            image = synthesise(self._synthesis, self.coding, size, partial(self._inputs, symbols, level))
         if header.bands == 3:
             return image
-        grey: NDArray[np.uint8] = np.rint(image.mean(axis=2, dtype=np.float32)).astype(np.uint8)
+        with stage("colour"):
+            grey: NDArray[np.uint8] = np.rint(image.mean(axis=2, dtype=np.float32)).astype(np.uint8)
         return grey
 
     def symbols(self, data: bytes) -> tuple[Header, Symbols]:
@@ -88,7 +90,8 @@ class NeuralCodec(Codec):
             BundleError: The stream was made with another bundle than this codec's.
         """
         self.check_codec(data)
-        header, payloads = read_stream(data)
+        with stage("stream"):
+            header, payloads = read_stream(data)
         if header.digest != self.bundle.digest[:DIGEST_BYTES]:
             raise BundleError(
                 f"the stream was made with a {header.codec} bundle of digest {header.digest.hex()}, but "
@@ -97,7 +100,8 @@ class NeuralCodec(Codec):
             )
         if header.bit_depth != 8 or header.tiles.side != self.coding.tile:
             raise CorruptStreamError("the stream's header contradicts the bundle that it names")
-        return header, self._symbols.unpack(payloads, header.tiles, self.coding.level(header.quality))
+        with stage("entropy"):
+            return header, self._symbols.unpack(payloads, header.tiles, self.coding.level(header.quality))
 
     def map(self, data: bytes) -> NDArray[np.uint8] | None:
         """The importance or saliency map of a stream: what opens gates, from 0 to 255 for most channels.
@@ -126,7 +130,8 @@ class NeuralCodec(Codec):
             gain = latent.gain(self.coding.position(level))
             if gain is not None and f"gain_{latent.name}" in names:
                 extra[f"gain_{latent.name}"] = gain[None, :, None, None]
-        return analyse(self._analysis, self.coding, image, extra)
+        with stage("windows"):
+            return analyse(self._analysis, self.coding, image, extra)
 
     def stream(self, image: NDArray[np.uint8], quality: int, symbols: Symbols) -> bytes:
         """The stream of a picture's symbols."""
@@ -140,14 +145,17 @@ class NeuralCodec(Codec):
             quality=quality,
             tile_log2=self.coding.tile.bit_length() - 1,
         )
-        payloads = self._symbols.pack(symbols, header.tiles, self.coding.level(quality))
-        return write_stream(header, payloads)
+        with stage("entropy"):
+            payloads = self._symbols.pack(symbols, header.tiles, self.coding.level(quality))
+        with stage("stream"):
+            return write_stream(header, payloads)
 
     def _inputs(
         self, symbols: Symbols, level: int, rows: Window, columns: Window
     ) -> dict[str, NDArray[np.float32]]:
         window = (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
-        tensors = dequantise(self.coding, symbols, level, window)
+        with stage("quantisation"):
+            tensors = dequantise(self.coding, symbols, level, window)
         if "level" in self.coding.synthesis.inputs:
             tensors["level"] = level_input(level, self.coding.levels)
         return tensors
@@ -169,7 +177,8 @@ class _Search:
         if level not in self._streams:
             if self._latents is None or not coding.shares_analysis:
                 self._latents = self._codec.latents(self._image, level)
-            symbols = quantise(coding, self._latents, level)
+            with stage("quantisation"):
+                symbols = quantise(coding, self._latents, level)
             least = next(each for each in range(1, HIGHEST + 1) if coding.level(each) == level)
             self._streams[level] = self._codec.stream(self._image, least, symbols)
         return self._streams[level]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farlook.runtime.errors import BundleError
+from farlook.runtime.profile.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,12 +117,14 @@ def analyse(
     }
     for rows in cut(height, coding.analysis, coding.stride, core):
         for columns in cut(width, coding.analysis, coding.stride, core):
-            tensors = {"image": _picture(image, rows, columns)} | dict(extra)
+            with stage("colour"):
+                tensors = {"image": _picture(image, rows, columns)} | dict(extra)
             shapes = {
                 latent.name: (1, latent.channels, *_grid(rows, columns, latent.stride))
                 for latent in coding.latents
             }
-            found = run(session, tensors, shapes)
+            with stage("analysis"):
+                found = run(session, tensors, shapes)
             for latent in coding.latents:
                 _add(whole[latent.name], found[latent.name][0], rows, columns, latent.stride)
     return whole
@@ -159,11 +162,14 @@ def synthesise(
         strip[:, : carried.shape[1]] = carried
         for columns in across:
             shape = (1, 3, rows.stop - rows.start, columns.stop - columns.start)
-            found = run(session, tensors_at(rows, columns), {"image": shape})["image"][0]
+            tensors = tensors_at(rows, columns)
+            with stage("synthesis"):
+                found = run(session, tensors, {"image": shape})["image"][0]
             _add(strip, found, rows, columns, 1, top=rows.first)
         done = rows.last - rows.fade_out - rows.first
         target = image[rows.first : rows.first + done]
-        target[:] = _to_bytes(strip[:, : len(target), : size[1]])
+        with stage("colour"):
+            target[:] = _to_bytes(strip[:, : len(target), : size[1]])
         carried = strip[:, done:]
     return image
 
