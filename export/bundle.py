@@ -8,12 +8,14 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from farlook import __version__
-from farlook.runtime.bundle import MANIFEST, SCHEMA, TABLES, coding_digest
+from farlook.runtime.bundle import CALIBRATION, MANIFEST, SCHEMA, TABLES, coding_digest
 from farlook.runtime.files import atomic_write
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+
+    from farlook.runtime.bundle import Bundle
 
 # The same members at the same time of day make the same file.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -70,6 +72,40 @@ def write_tables_bundle(
     """
     manifest = _manifest({**coding, "tables_sha256": _sha256(tables)}, training)
     _write(path, manifest, {TABLES: tables})
+    return manifest
+
+
+def add_precisions(
+    path: str | os.PathLike[str],
+    bundle: Bundle,
+    graphs: Mapping[str, Mapping[str, bytes]],
+    calibration: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write a copy of a bundle with graphs of other precisions beside its own; the coding digest stays.
+
+    Args:
+        path: Where to, whole or not at all; equal arguments make equal bytes.
+        bundle: The bundle to copy; the graphs of it that `graphs` has too are replaced.
+        graphs: Serialized ONNX models, by name ("analysis", "synthesis") and precision ("fp16", "int8").
+        calibration: How they were made.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BundleError: A member of the bundle is missing or damaged.
+        OutputError: The file cannot be written.
+    """
+    members = bundle.members()
+    manifest = {**bundle.manifest, "graphs": {name: dict(kinds) for name, kinds in bundle.graphs.items()}}
+    for name, kinds in graphs.items():
+        for precision, graph in kinds.items():
+            file = f"{name}.{precision}.onnx"
+            members[file] = graph
+            manifest["graphs"].setdefault(name, {})[precision] = {"file": file, "sha256": _sha256(graph)}
+    members[CALIBRATION] = _json(calibration)
+    manifest["calibration"] = {"file": CALIBRATION, "sha256": _sha256(members[CALIBRATION])}
+    _write(path, manifest, members)
     return manifest
 
 

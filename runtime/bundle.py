@@ -21,6 +21,7 @@ from farlook.runtime.stream import TILE_LOG2
 SCHEMA = 1
 MANIFEST = "bundle.json"
 TABLES = "tables.bin"
+CALIBRATION = "calibration.json"
 BLOCK8_LAYOUT = "block8"
 SUFFIX = ".bundle"
 MAX_MEMBER_BYTES = 1 << 30
@@ -103,7 +104,7 @@ class Bundle:
 
         Args:
             name: "analysis" or "synthesis".
-            precision: "fp32".
+            precision: "fp32"; "fp16" and "int8" too after `farlook calibrate`.
 
         Raises:
             BundleError: The bundle has no such graph, or it is damaged.
@@ -111,7 +112,10 @@ class Bundle:
         entries = self.graphs.get(name, {})
         if precision not in entries:
             held = ", ".join(f"{key} {p}" for key, kinds in self.graphs.items() for p in kinds) or "none"
-            raise BundleError(f"{self.path} has no {precision} {name} graph; it holds: {held}")
+            text = f"{self.path} has no {precision} {name} graph; it holds: {held}"
+            if "fp32" in entries:
+                text += f"; make one with: farlook calibrate {self.path} --images DIR -o calibrated.bundle"
+            raise BundleError(text)
         return self._checked(entries[precision]["file"], entries[precision]["sha256"])
 
     def entropy(self) -> dict[str, Any]:
@@ -128,6 +132,35 @@ class Bundle:
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{self.path}: entropy.json is not JSON: {error}") from error
         return tables
+
+    def calibration(self) -> dict[str, Any] | None:
+        """How FP16 and INT8 graphs were made, `calibration.json`; None if this bundle was not calibrated.
+
+        Raises:
+            BundleError: It is damaged.
+        """
+        entry = self.manifest.get("calibration")
+        if entry is None:
+            return None
+        try:
+            found: dict[str, Any] = json.loads(self._checked(entry["file"], entry["sha256"]))
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise BundleError(f"{self.path}: the notes of the calibration are damaged: {error!r}") from error
+        return found
+
+    def members(self) -> dict[str, bytes]:
+        """Every member but the manifest, each checked, by file name.
+
+        Raises:
+            BundleError: One is missing or damaged.
+        """
+        listed = [entry for kinds in self.graphs.values() for entry in kinds.values()]
+        if self.manifest.get("calibration"):
+            listed.append(self.manifest["calibration"])
+        found = {entry["file"]: self._checked(entry["file"], entry["sha256"]) for entry in listed}
+        tables = "tables_sha256" if self.layout == BLOCK8_LAYOUT else "entropy_sha256"
+        name = TABLES if self.layout == BLOCK8_LAYOUT else "entropy.json"
+        return {name: self._checked(name, self.coding[tables])} | found
 
     def tables(self) -> bytes:
         """block8's trained tables, packed; `farlook.kernels.block8_tables.Tables.unpack` reads them.

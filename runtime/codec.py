@@ -14,16 +14,18 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from farlook.runtime.backends.base import FP32, PRECISIONS
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import BundleError, UsageError
 from farlook.runtime.stream import stream_codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from farlook.runtime.backends.base import Session
     from farlook.runtime.bundle import Bundle
 
 DEFAULT_CODEC = "block8"
@@ -54,7 +56,9 @@ class Codec(ABC):
     deep: ClassVar[bool] = False
 
     @classmethod
-    def load(cls, name_or_path: str | Path, backend: str = "auto", threads: int = 0) -> Codec:
+    def load(
+        cls, name_or_path: str | Path, backend: str = "auto", threads: int = 0, precision: str = FP32
+    ) -> Codec:
         """Open a codec that ships with farlook, or a bundle.
 
         Args:
@@ -62,15 +66,23 @@ class Codec(ABC):
             backend: "native" (the C core) for block8, one of `farlook.runtime.backends.ORDER` for networks, or
                 "auto" for the best that works here.
             threads: Threads to work with; 0 takes all cores.
+            precision: Which of a bundle's networks to run: "fp32", "fp16" or "int8". Streams do not depend on
+                it: one of any precision decodes with any.
 
         Raises:
             UnknownCodecError: There is no such codec.
-            BundleError: The bundle is damaged.
+            UsageError: There is no such precision or backend, or the codec has no networks.
+            BundleError: The bundle is damaged, or has no networks of that precision.
             BackendError: No backend can run it.
         """
         bundle = find_bundle(name_or_path)
         module, name = _KINDS.get(bundle.layout, _NETWORKS)
-        codec: Codec = getattr(import_module(module), name)(bundle, backend, threads)
+        if precision not in PRECISIONS:
+            raise UsageError(f"there is no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
+        if precision != FP32 and not bundle.graphs:
+            raise UsageError(f"{bundle.codec} has no networks: there is no {precision} of it")
+        chosen = {"precision": precision} if precision != FP32 else {}
+        codec: Codec = getattr(import_module(module), name)(bundle, backend, threads, **chosen)
         return codec
 
     @abstractmethod
@@ -108,6 +120,15 @@ class Codec(ABC):
             StreamError: The stream is damaged, cut short, or no farlook stream.
             BundleError: The stream was made with another bundle than this codec's.
         """
+
+    def swap_sessions(self, change: Callable[[str, Session], Session]) -> None:
+        """Put other sessions in the place of the networks', as calibration does to see what goes through them.
+
+        Args:
+            change: Gives the new session of a network, "analysis" or "synthesis", and the one that it replaces.
+        """
+        for name in self.bundle.graphs:
+            setattr(self, f"_{name}", change(name, getattr(self, f"_{name}")))
 
     def check_codec(self, data: bytes) -> None:
         """Refuse a stream of another codec.

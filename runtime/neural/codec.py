@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farlook.runtime.backends import open_graphs
-from farlook.runtime.backends.base import GraphSource
+from farlook.runtime.backends.base import FP32, GraphSource
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import BundleError, CorruptStreamError, UnknownCodecError
 from farlook.runtime.images import check_image
@@ -34,9 +34,12 @@ class NeuralCodec(Codec):
         bundle: What was trained.
         backend: One of `farlook.runtime.backends.ORDER`, or "auto" for the best that works here.
         threads: Threads of one network run; 0 takes all cores.
+        precision: Which of the bundle's networks to run: "fp32", "fp16" or "int8".
     """
 
-    def __init__(self, bundle: Bundle, backend: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, backend: str = "auto", threads: int = 0, precision: str = FP32
+    ) -> None:
         if bundle.codec not in CODECS.values():
             raise UnknownCodecError(
                 f"{bundle.path} is of the codec {bundle.codec!r}, unknown to this farlook"
@@ -47,9 +50,8 @@ class NeuralCodec(Codec):
             self._symbols = SymbolCoder(self.coding, bundle.entropy())
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{bundle.path}: the coding tables are damaged: {error!r}") from error
-        opened = open_graphs(
-            backend, [GraphSource.of(bundle, name) for name in ("analysis", "synthesis")], threads
-        )
+        sources = [GraphSource.of(bundle, name, precision) for name in ("analysis", "synthesis")]
+        opened = open_graphs(backend, sources, threads)
         self.backend, self.choice = opened.name, opened.reason
         self._analysis, self._synthesis = opened.sessions
 
