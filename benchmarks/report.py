@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 _COLOURS = {
     "block8": "#d62728",
+    "block8-whole": "#ffb000",
     "block8-paper": "#ff9896",
+    "fera": "#d62728",
+    "aara": "#ff7f0e",
+    "mrdcae": "#e377c2",
+    "mfca": "#bcbd22",
     "jpeg": "#1f77b4",
     "mozjpeg": "#17becf",
     "j2k": "#2ca02c",
