@@ -37,7 +37,7 @@ def examples(command):
 
 
 EXAMPLES = [example for command in VERBS.values() for example in examples(command)]
-RUNNABLE = [example for example in EXAMPLES if example.split()[1] not in ("train", "export")]
+RUNNABLE = [example for example in EXAMPLES if example.split()[1] not in ("train", "export", "build")]
 
 
 @pytest.fixture
