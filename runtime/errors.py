@@ -15,7 +15,8 @@
     |-- TargetError                8   no quality reaches the requested size
     |-- ExportError                9   a model that could not be exported
     |   `-- MismatchError          9   the exported graph and the model disagree
-    `-- TrainingError             10   training data or a checkpoint that cannot be used
+    |-- TrainingError             10   training data or a checkpoint that cannot be used
+    `-- CalibrationError          11   ranges that cannot be measured, or a precision that costs more than allowed
 
 Ctrl-C ends the command line with 130. `UsageError` is a `ValueError` too, so that code which knows
 nothing of farlook can treat it as one.
@@ -115,3 +116,9 @@ class TrainingError(FarlookError):
     """Training data or a checkpoint cannot be used."""
 
     exit_code = 10
+
+
+class CalibrationError(FarlookError):
+    """Ranges cannot be measured, or a precision costs more than is allowed."""
+
+    exit_code = 11
