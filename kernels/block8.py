@@ -372,6 +372,16 @@ class Coefficients:
         )
         return self._native
 
+    def lists(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """`starts` and `entries` without gaps: uint32 [blocks], and uint32 [entries], one block after the other."""
+        geometry, picture = self.geometry.native(), self.native()
+        starts = np.empty_like(self.starts)
+        entries = np.empty(lib.b8_pack_entries(geometry, picture, ffi.NULL, ffi.NULL), np.uint32)
+        lib.b8_pack_entries(
+            geometry, picture, ffi.from_buffer("uint32_t[]", starts), ffi.from_buffer("uint32_t[]", entries)
+        )
+        return starts, entries
+
 
 def _sparse(count: int) -> NDArray[np.uint32]:
     """uint32 [count], of which only pages of 4 KB that are written take memory: few, here and there, are."""

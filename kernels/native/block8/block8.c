@@ -363,6 +363,21 @@ int b8_decode_packets(void *memory, size_t size, const b8_geometry *g, const b8_
     return B8_OK;
 }
 
+uint32_t b8_pack_entries(const b8_geometry *g, const b8_picture *picture, uint32_t *starts, uint32_t *entries)
+{
+    uint32_t base[3], used = 0;
+    const uint32_t blocks = b8_plane_bases(g, base);
+    for (uint32_t block = 0; block < blocks; ++block) {
+        const uint32_t count = picture->counts[block];
+        if (entries != NULL) {
+            starts[block] = used;
+            memcpy(entries + used, picture->entries + picture->starts[block], count * sizeof *entries);
+        }
+        used += count;
+    }
+    return used;
+}
+
 static size_t b8_synthesis_layout(b8_synthesis *s, const b8_geometry *g, uint8_t *memory)
 {
     size_t used = b8_align(sizeof *s);

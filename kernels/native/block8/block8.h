@@ -224,6 +224,10 @@ int b8_decode_layer(void *memory, size_t size, const b8_geometry *g, const b8_ta
 int b8_finish_layers(const b8_geometry *g, const b8_tables *tables, const b8_options *options, const b8_layers *layers,
                      b8_picture *picture);
 
+/* Copies the blocks' entries, one block after the other, and says where each block's begin: fewer bytes to take to a
+ * GPU. Returns how many there are; `entries` may be NULL: they are only counted. */
+uint32_t b8_pack_entries(const b8_geometry *g, const b8_picture *picture, uint32_t *starts, uint32_t *entries);
+
 size_t b8_synthesis_bytes(const b8_geometry *g);
 
 /* Rebuilds pixel rows [32 begin, 32 end) of the picture into `frame` (row 0 of the picture). */
