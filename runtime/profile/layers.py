@@ -1,0 +1,275 @@
+"""Time of each layer of a codec's networks: by ONNX Runtime's profiling, or by a backend that times them itself."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from farlook.runtime.backends.base import GraphSource
+from farlook.runtime.errors import BackendError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from farlook.runtime.backends.base import Session
+    from farlook.runtime.codec import Codec
+
+    Feed = dict[str, NDArray[np.generic]]
+
+NETWORKS = ("analysis", "synthesis")
+RUNS = 5
+
+_MOST_FEED_BYTES = 1 << 28
+"""Most bytes of inputs that are kept to run a network on again: about eleven windows of 1024x1024."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer, as the backend runs it: after fusing, so not always a node of the ONNX graph.
+
+    Attributes:
+        name: The backend's.
+        kind: Operator, as in "Conv"; empty where the backend does not say.
+        calls: Times that it ran for one frame: once a window.
+        seconds: Mean time for one frame.
+        detail: Provider, shapes or precision, as far as the backend says.
+    """
+
+    name: str
+    kind: str
+    calls: float
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """All layers of one network.
+
+    Attributes:
+        network: "analysis" or "synthesis".
+        how: What timed them.
+        layers: Slowest first.
+        run_seconds: Mean time of the whole network for one frame, timed in the same runs; 0 where not told.
+        windows: Windows of a frame that were run.
+        runs: Times that each window was run and counted.
+        note: What to bear in mind; empty for nothing.
+    """
+
+    network: str
+    how: str
+    layers: tuple[Layer, ...]
+    run_seconds: float
+    windows: int
+    runs: int
+    note: str = ""
+
+    @property
+    def sum_seconds(self) -> float:
+        """Of all layers."""
+        return sum(layer.seconds for layer in self.layers)
+
+    def by_kind(self) -> list[tuple[str, int, float]]:
+        """Operators, slowest first: name, number of layers, seconds for one frame."""
+        kinds: dict[str, list[float]] = defaultdict(list)
+        for layer in self.layers:
+            kinds[layer.kind or "layer"].append(layer.seconds)
+        rows = [(kind, len(times), sum(times)) for kind, times in kinds.items()]
+        return sorted(rows, key=lambda row: -row[2])
+
+
+@runtime_checkable
+class TimesLayers(Protocol):
+    """A session that can time its own layers, as those of TensorRT engines can."""
+
+    def layer_times(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, float]]:
+        """Run once with a profiler: names and seconds of layers, in the engine's order."""
+
+
+@dataclass
+class _Tap:
+    """A session that notes what it is given.
+
+    Attributes:
+        session: The real one.
+        feeds: Inputs of each run, as long as there is room.
+        missed: Runs whose inputs were not kept.
+    """
+
+    session: Session
+    feeds: list[Feed] = field(default_factory=list)
+    missed: int = 0
+    _bytes: int = 0
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """See `Session.run`."""
+        size = sum(array.nbytes for array in inputs.values())
+        if self.feeds and self._bytes + size > _MOST_FEED_BYTES:
+            self.missed += 1
+        else:
+            self._bytes += size
+            self.feeds.append({name: array.copy() for name, array in inputs.items()})
+        return self.session.run(inputs)
+
+
+def measure_layers(
+    codec: Codec,
+    image: NDArray[Any],
+    target: Mapping[str, Any],
+    *,
+    precision: str,
+    threads: int,
+    runs: int = RUNS,
+) -> list[LayerTable]:
+    """Time the layers of both networks on the windows of one picture.
+
+    Args:
+        codec: As it was profiled.
+        image: The picture.
+        target: Of `Codec.encode`.
+        precision: That the codec was opened with.
+        threads: That it was opened with.
+        runs: How often each window is run, besides one that does not count.
+
+    Raises:
+        UsageError: The codec has no networks.
+        BackendError: Its backend does not time layers.
+    """
+    if not codec.bundle.graphs:
+        raise UsageError(f"{codec.bundle.codec} has no networks, so no layers: it is integer C code")
+    with _tapped(codec) as taps:
+        codec.decode(codec.encode(image, **target))
+    tables = []
+    for network, tap in taps.items():
+        if isinstance(tap.session, TimesLayers):
+            table = _engine_table(network, tap.session, tap.feeds, runs, _note(tap))
+        elif codec.backend.startswith("ort"):
+            source = GraphSource.of(codec.bundle, network, precision)
+            table = ort_table(network, source.read(), tap.feeds, codec.backend, threads, runs, _note(tap))
+        else:
+            raise BackendError(f"the backend {codec.backend} does not time layers")
+        tables.append(table)
+    return tables
+
+
+def _note(tap: _Tap) -> str:
+    return f"{tap.missed} more windows were left out, to save memory" if tap.missed else ""
+
+
+@contextmanager
+def _tapped(codec: Codec) -> Iterator[dict[str, _Tap]]:
+    """Put a tap before both networks inside the block. Codecs of networks hold them as `_analysis`, `_synthesis`."""
+    holder: Any = codec
+    taps = {network: _Tap(getattr(holder, f"_{network}")) for network in NETWORKS}
+    try:
+        for network, tap in taps.items():
+            setattr(holder, f"_{network}", tap)
+        yield taps
+    finally:
+        for network, tap in taps.items():
+            setattr(holder, f"_{network}", tap.session)
+
+
+def _engine_table(
+    network: str, session: TimesLayers, feeds: Sequence[Feed], runs: int, note: str
+) -> LayerTable:
+    seconds: dict[str, float] = defaultdict(float)
+    calls: dict[str, int] = defaultdict(int)
+    for number in range(1 + runs):
+        for feed in feeds:
+            for name, time in session.layer_times(feed):
+                if number:
+                    seconds[name] += time / runs
+                    calls[name] += 1
+    layers = [Layer(name, "", calls[name] / runs, seconds[name]) for name in seconds]
+    return LayerTable(network, "the engine's profiler", _slowest(layers), 0.0, len(feeds), runs, note)
+
+
+def ort_table(
+    network: str, graph: bytes, feeds: Sequence[Feed], backend: str, threads: int, runs: int, note: str = ""
+) -> LayerTable:
+    """Time the layers of a graph in ONNX Runtime, which writes them to a file as it runs.
+
+    Args:
+        network: What to call it.
+        graph: A serialized ONNX model.
+        feeds: Inputs of each window.
+        backend: "ort", "ort-cuda" or "ort-trt".
+        threads: Of one run; 0 takes all cores.
+        runs: How often each window is run, besides one that does not count.
+        note: For the table.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        BackendError: It failed.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415  # optional, and slow to import
+    except ImportError as error:
+        raise MissingExtraError("onnxruntime", "cpu", "to time layers") from error
+    from farlook.runtime.backends.ort.load import PROVIDERS  # noqa: PLC0415  # with onnxruntime only
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.enable_profiling = True
+    with TemporaryDirectory(prefix="farlook-") as folder:
+        options.profile_file_prefix = str(Path(folder) / "layers")
+        try:
+            session = onnxruntime.InferenceSession(graph, options, providers=list(PROVIDERS[backend]))
+            for _ in range(1 + runs):
+                for feed in feeds:
+                    session.run(None, feed)
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            raise BackendError(f"onnxruntime failed to time the {network} graph: {error}") from error
+    layers, run_seconds = read_events(events, skip=len(feeds), runs=runs)
+    return LayerTable(network, "ONNX Runtime's profiling", layers, run_seconds, len(feeds), runs, note)
+
+
+def read_events(
+    events: Sequence[Mapping[str, Any]], *, skip: int, runs: int
+) -> tuple[tuple[Layer, ...], float]:
+    """Add up the events of ONNX Runtime's profiling by node.
+
+    Args:
+        events: As its JSON file has them; durations in whole microseconds.
+        skip: Runs of the model at the begin that do not count.
+        runs: Times that each window was run after those.
+
+    Returns:
+        The layers, slowest first, and the mean seconds of all windows of a frame.
+
+    Raises:
+        BackendError: The file holds no run of the model besides those skipped.
+    """
+    models = sorted((e for e in events if e.get("name") == "model_run"), key=lambda event: event["ts"])[skip:]
+    if not models:
+        raise BackendError("onnxruntime's profile holds no run of the model")
+    begin = models[0]["ts"]
+    durations: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
+    for event in events:
+        suffix = "_kernel_time"
+        if event.get("cat") != "Node" or event["ts"] < begin or not event["name"].endswith(suffix):
+            continue
+        facts = event.get("args", {})
+        # Nodes that the runtime adds for its own layout of memory can share a name: the index tells them apart.
+        key = (event["name"].removesuffix(suffix), facts.get("op_name", ""), facts.get("node_index", ""))
+        durations[(*key, facts.get("provider", ""))].append(event["dur"] * 1e-6)
+    layers = [
+        Layer(name, kind, len(times) / runs, sum(times) / runs, provider.removesuffix("ExecutionProvider"))
+        for (name, kind, _, provider), times in durations.items()
+    ]
+    return _slowest(layers), sum(event["dur"] for event in models) * 1e-6 / runs
+
+
+def _slowest(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    return tuple(sorted(layers, key=lambda layer: -layer.seconds))
