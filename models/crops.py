@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from farlook.models.data import find_images, report_skipped
-from farlook.runtime.errors import ImageError
+from farlook.runtime.errors import ImageError, TrainingError
 from farlook.runtime.images import read_image
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def load_pool(
     side: int,
     progress: Callable[[int, int], None] | None = None,
     limit: int = POOL_BYTES,
+    *,
+    keep: Callable[[Path], bool] | None = None,
 ) -> CropPool:
     """Read all pictures of `folder`; of large ones only the middle, so that all fit into `limit` bytes.
 
@@ -81,11 +83,14 @@ def load_pool(
         side: Of the crops, in pixels.
         progress: Called with (pictures read, pictures in all) after each.
         limit: Bytes that the pictures may take.
+        keep: Says of a picture whether it is read; None: all are.
 
     Raises:
         TrainingError: The folder is missing or empty, or no picture in it can be used.
     """
-    files = find_images(folder)
+    files = [path for path in find_images(folder) if keep is None or keep(path)]
+    if not files:
+        raise TrainingError(f"{folder} has too few pictures: none is left for this use")
     longest = max(_longest_side(files, limit), side)
     pictures, skipped = [], []
     for done, path in enumerate(files, start=1):
