@@ -39,6 +39,7 @@ _SQUARING = frozenset(
     {"Exp", "Pow", "ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
 )
 """Operators that leave FP16's range, or lose what they add up, within a few of them: FP32 unless told otherwise."""
+_QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # Inputs that are float32 whatever the type of the data.
 _FLOAT_INPUTS: Mapping[str, frozenset[int]] = {"Resize": frozenset({1, 2})}
 _HALF_UNKNOWN = frozenset({"Upsample"})
@@ -98,6 +99,8 @@ def _kept(
         tensors = [name for name in (*node.input, *node.output) if types.get(name) == TensorProto.FLOAT]
         if not tensors:
             continue
+        if node.op_type in _QDQ:
+            continue  # settled by their neighbours, below
         if node.name in keep:
             kept[node.name] = "asked"
         elif large.intersection(tensors):
@@ -106,7 +109,23 @@ def _kept(
             kept[node.name] = "precision"
         elif node.name in outer:
             kept[node.name] = "edge"
-    return kept
+    return kept | _quantisers(graph, kept)
+
+
+def _quantisers(graph: GraphProto, kept: Mapping[str, str]) -> dict[str, str]:
+    """Q nodes take what comes, and DQ nodes give what is wanted: no cast may part them from their neighbours."""
+    made_by, read_by = producers(graph), consumers(graph)
+    found = {}
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            source = made_by.get(node.input[0])
+            if source is None or source.name in kept:
+                found[node.name] = "input"
+        elif node.op_type == "DequantizeLinear":
+            readers = [each.name in kept for each in read_by.get(node.output[0], ())]
+            if readers and all(readers):
+                found[node.name] = "output"
+    return found
 
 
 def _too_large(array: NDArray[Any]) -> bool:
@@ -126,7 +145,7 @@ def _edges(graph: GraphProto) -> set[str]:
         sources = [made_by[name].name for name in node.input if name in made_by]
         if node.name in weighted or after.intersection(sources):
             after.add(node.name)
-        elif node.op_type not in MOVING:
+        elif node.op_type not in MOVING and node.op_type not in _QDQ:
             outer.add(node.name)
     before: set[str] = set()
     for node in reversed(graph.node):
