@@ -9,8 +9,8 @@ Each is a package with the same three files: `probe.py` (does it work here?), `l
     ort        ONNX Runtime on the CPU: works everywhere
     ort-trt    ONNX Runtime with its TensorRT provider, which builds engines while it runs
 
-`open_graphs("auto", ...)` takes the first of `AUTO` that has what it needs, ran a small network with the right
-result, and loaded all graphs.
+`open_graphs("auto", ...)` takes the first of `AUTO` that loads all graphs and really runs: ONNX Runtime proves
+itself by a small network with a known result, TensorRT by a run of each engine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from farlook.runtime.backends.base import GraphSource, Probe, Session
 
-AUTO = ("ort-cuda", "ort")
+AUTO = ("tensorrt", "rtx", "ort-cuda", "ort")
 """Backends that "auto" tries, best first."""
 
 ORDER = (*AUTO, "ort-trt")
@@ -93,13 +93,9 @@ def open_graphs(backend: str, sources: Sequence[GraphSource], threads: int = 0) 
 
 
 def _open(name: str, sources: Sequence[GraphSource], threads: int) -> tuple[tuple[Session, ...], str]:
-    """Sessions, and what runs them; looks for engines first, as that is cheapest."""
-    load = _part(name, "load")
-    load.check(sources, name)
-    probe = probe_backend(name)
-    if not probe.works:
-        raise BackendError(f"{name} cannot run here: {probe.reason}")
-    return tuple(load.open_graph(source, threads, name) for source in sources), probe.detail
+    """Sessions that ran a network, and what runs them."""
+    opened: tuple[tuple[Session, ...], str] = _part(name, "load").open_graphs(sources, threads, name)
+    return opened
 
 
 def _known(name: str) -> str:

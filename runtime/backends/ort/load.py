@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farlook.runtime.backends.ort.session import OrtSession
+from farlook.runtime.backends.ort.session import OrtCudaSession, OrtSession
 from farlook.runtime.errors import BackendError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,19 +24,30 @@ PROVIDERS = {
 EXTRAS = {"ort": "cpu", "ort-cuda": "gpu", "ort-trt": "gpu"}
 
 
-def check(sources: Sequence[GraphSource], backend: str = "ort") -> None:
-    """Nothing is needed beforehand: graphs are compiled as they are loaded."""
-    del sources, backend
+def open_graphs(
+    sources: Sequence[GraphSource], threads: int, backend: str = "ort"
+) -> tuple[tuple[OrtSession, ...], str]:
+    """Load graphs, after a small one ran with the right result.
 
+    Args:
+        sources: The graphs.
+        threads: Threads of one run; 0 takes all cores.
+        backend: "ort", "ort-cuda" or "ort-trt".
 
-def open_graph(source: GraphSource, threads: int = 0, backend: str = "ort") -> OrtSession:
-    """Load a bundle's graph.
+    Returns:
+        The sessions, and what runs them.
 
     Raises:
-        MissingExtraError, BackendError: See `load`.
+        MissingExtraError, BackendError: See `load`; or the small one failed.
         BundleError: The bundle has no such graph, or it is damaged.
     """
-    return load(source.read(), source.name, threads, backend)
+    from farlook.runtime.backends.ort.probe import probe  # noqa: PLC0415  # which loads a graph
+
+    found = probe(backend)
+    if not found.works:
+        raise BackendError(f"{backend} cannot run here: {found.reason}")
+    sessions = tuple(load(source.read(), source.name, threads, backend) for source in sources)
+    return sessions, found.detail
 
 
 def load(graph: bytes, label: str, threads: int = 0, backend: str = "ort") -> OrtSession:
@@ -77,4 +88,4 @@ def load(graph: bytes, label: str, threads: int = 0, backend: str = "ort") -> Or
             f"onnxruntime cannot run the {label} graph by {providers[0]}, only by "
             f"{', '.join(session.get_providers())}: see `farlook doctor` for the driver and CUDA it needs"
         )
-    return OrtSession(session, label)
+    return OrtSession(session, label) if backend == "ort" else OrtCudaSession(session, label)

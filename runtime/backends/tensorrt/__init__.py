@@ -1,1 +1,12 @@
-"""TensorRT: one path for versions 10.3 to 11, shared with TensorRT for RTX."""
+"""TensorRT: one path for versions 10.3 to 11, shared with TensorRT for RTX.
+
+backend
+|-- library.py   the one place that imports the library
+|-- probe.py     does it work here?
+|-- load.py      engine of the cache to session
+|-- session.py   many threads, one engine
+|-- slot.py      one thread: context, stream, memory, CUDA graphs
+|-- ports.py     inputs and outputs by name
+|-- kernels.py   RTX: kernels compiled as the engine runs, kept in a file
+`-- inspect.py   what an engine is made of
+"""

@@ -1,0 +1,216 @@
+"""Arrays on the GPU, in and out without a copy: `__cuda_array_interface__` and DLPack.
+
+PyTorch, CuPy, JAX and Numba give and take one of them or both: `torch.from_dlpack(array)`, `cupy.asarray(array)`.
+DLPack's structures are in `dlpack.h`; a capsule that nobody takes over frees its tensor by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from farlook.runtime.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOST, CUDA, CUDA_MANAGED = 1, 2, 13
+"""DLPack's kinds of devices."""
+
+_KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
+"""DLPack's type codes, by numpy's."""
+
+_LEGACY_STREAM = 1
+_NAME = b"dltensor"
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class _Managed(ctypes.Structure):
+    _fields_ = (("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p))
+
+
+_Deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Destructor = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+
+_python = ctypes.pythonapi
+_new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, _Destructor)(
+    ("PyCapsule_New", _python)
+)
+_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_IsValid", _python))
+_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", _python)
+)
+_pointer_at = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", _python)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceArray:
+    """An array on the GPU, in C order.
+
+    Attributes:
+        address: Of its first byte.
+        shape: Its dimensions.
+        dtype: numpy's type of its elements.
+        stream: The stream whose work it comes out of; whoever takes the array lets his own wait for it.
+        owner: What keeps its memory.
+        wait_for: Lets the first stream that it is given wait for the second; None on the host.
+        device: DLPack's kind and number of the device.
+    """
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    stream: int
+    owner: Any
+    wait_for: Callable[[int, int], None] | None = None
+    device: tuple[int, int] = (CUDA, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Its size."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Version 3: with the stream to wait for."""
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.address, False),
+            "strides": None,
+            "stream": self.stream or _LEGACY_STREAM,
+            "version": 3,
+        }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's kind and number of the device."""
+        return self.device
+
+    def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
+        """A DLPack capsule; work on `stream` will wait for the array, as the protocol asks."""
+        if self.wait_for is not None and stream != -1:
+            self.wait_for(_LEGACY_STREAM if stream is None else int(stream), self.stream)
+        return _export(self)
+
+
+def device_array(value: Any, name: str, stream: int, wait_for: Callable[[int, int], None]) -> DeviceArray:
+    """See an array that lies on the GPU as a `DeviceArray`, without a copy.
+
+    Args:
+        value: Anything with `__cuda_array_interface__` or `__dlpack__`.
+        name: What to call it in errors.
+        stream: The stream that will use it; it is made to wait for what makes the array.
+        wait_for: See `DeviceArray.wait_for`.
+
+    Raises:
+        BackendError: It is neither, does not lie on a GPU, or is not in C order.
+    """
+    if isinstance(value, DeviceArray):
+        if value.stream != stream:
+            wait_for(stream, value.stream)
+        return replace(value, stream=stream, owner=value)
+    interface = getattr(value, "__cuda_array_interface__", None)
+    if interface is not None:
+        return _by_interface(value, interface, name, stream, wait_for)
+    if not hasattr(value, "__dlpack__"):
+        raise BackendError(
+            f"{name} is no array on the GPU: it has no __cuda_array_interface__ nor __dlpack__"
+        )
+    kind, _ = value.__dlpack_device__()
+    if kind not in (CUDA, CUDA_MANAGED):
+        raise BackendError(f"{name} does not lie on an NVIDIA GPU: run takes arrays of the host")
+    return read_capsule(value.__dlpack__(stream=stream), name, stream)
+
+
+def read_capsule(capsule: Any, name: str, stream: int) -> DeviceArray:
+    """See a DLPack capsule as an array; it stays the capsule's owner.
+
+    Raises:
+        BackendError: Its type is unknown, or it is not in C order.
+    """
+    managed = _Managed.from_address(_pointer(capsule, _NAME))
+    tensor = managed.tensor
+    kinds = {code: kind for kind, code in _KINDS.items()}
+    if tensor.code not in kinds or tensor.lanes != 1 or tensor.bits % 8:
+        raise BackendError(
+            f"{name} has a type that numpy lacks: DLPack code {tensor.code}, {tensor.bits} bits"
+        )
+    dtype = np.dtype(f"{kinds[tensor.code]}{tensor.bits // 8}")
+    shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
+    strides = tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else None
+    _check_order(shape, strides, name)
+    address = (tensor.data or 0) + tensor.byte_offset
+    return DeviceArray(
+        address, shape, dtype, stream, capsule, device=(int(tensor.device_type), int(tensor.device_id))
+    )
+
+
+def _by_interface(
+    value: Any, interface: dict[str, Any], name: str, stream: int, wait_for: Callable[[int, int], None]
+) -> DeviceArray:
+    dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
+    strides = interface.get("strides")
+    _check_order(shape, None if strides is None else tuple(step // dtype.itemsize for step in strides), name)
+    other = interface.get("stream")
+    if other is not None and other != stream:
+        wait_for(stream, other)
+    return DeviceArray(int(interface["data"][0]), shape, dtype, stream, value, wait_for)
+
+
+def _check_order(shape: tuple[int, ...], strides: tuple[int, ...] | None, name: str) -> None:
+    """Refuse anything but C order; strides are in elements, those of dimensions of 1 mean nothing."""
+    expected = 1
+    for length, step in zip(reversed(shape), reversed(strides or ()), strict=False):
+        if length > 1 and step != expected:
+            raise BackendError(f"{name} is not in C order: make a contiguous copy of it")
+        expected *= length
+
+
+_exported: dict[int, tuple[Any, ...]] = {}
+"""What DLPack capsules that are in use point to, by address."""
+
+
+def _export(array: DeviceArray) -> Any:
+    shape = (ctypes.c_int64 * len(array.shape))(*array.shape)
+    managed = _Managed()
+    tensor = managed.tensor
+    tensor.data, (tensor.device_type, tensor.device_id) = array.address, array.device
+    tensor.ndim, tensor.shape, tensor.strides = len(array.shape), shape, None
+    tensor.code, tensor.bits, tensor.lanes = _KINDS[array.dtype.kind], 8 * array.dtype.itemsize, 1
+    managed.deleter = ctypes.cast(_deleter, ctypes.c_void_p)
+    address = ctypes.addressof(managed)
+    _exported[address] = (managed, shape, array)
+    return _new_capsule(address, _NAME, _destructor)
+
+
+def _forget(address: int) -> None:
+    """What took the tensor over is done with it."""
+    _exported.pop(address, None)
+
+
+def _drop(capsule: int) -> None:
+    """A capsule goes; if nobody took its tensor over (and renamed it), so does that."""
+    if _is_valid(capsule, _NAME):
+        _exported.pop(_pointer_at(capsule, _NAME), None)
+
+
+_deleter, _destructor = _Deleter(_forget), _Destructor(_drop)
