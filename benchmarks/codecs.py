@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from functools import cache, partial
 from importlib import import_module
+from inspect import signature
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,8 @@ from PIL import Image, features
 
 from farlook.benchmarks.pictures import luma
 from farlook.runtime.codec import Codec
-from farlook.runtime.errors import FarlookError, MissingExtraError, UsageError
+from farlook.runtime.errors import FarlookError, MissingExtraError, TargetError, UsageError
+from farlook.runtime.info import info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,25 +47,56 @@ class ImageCodec(Protocol):
 
 
 class Farlook:
-    """A codec of farlook's, by quality, with options besides; `label` is what it is called then."""
+    """A codec of farlook's, by quality, with options besides.
+
+    Args:
+        name: The codec, or a bundle's path.
+        label: What it is called, if not by its name.
+        decoder: Which of the codec's decoders to use, if it has several.
+        options: What else `encode` takes.
+
+    Raises:
+        UsageError: The codec has no such decoder, or no such option.
+        FarlookError: See `Codec.load`.
+    """
 
     settings = (1, *range(4, 101, 4))
 
-    def __init__(self, name: str, label: str = "", **options: Any) -> None:
+    def __init__(self, name: str, label: str = "", decoder: str = "", **options: Any) -> None:
         self.name = label or name
         self._codec = Codec.load(name, threads=1)
         self._codec.check_options(options)
         self._encode: Callable[..., bytes] = partial(self._codec.encode, **options)
+        self._decode: Callable[[bytes], NDArray[np.uint8]] = self._codec.decode
         text = ", ".join(f"{option}={value}" for option, value in options.items()) or "defaults"
         self.description = f"farlook's {name}, {text}, by quality"
+        if decoder:
+            if "decoder" not in signature(self._codec.decode).parameters:
+                raise UsageError(f"{name} has one decoder only, so none called {decoder!r}: leave it out")
+            decode: Callable[..., NDArray[np.uint8]] = self._codec.decode
+            self._decode = partial(decode, decoder=decoder)
+            self.description += f", decoder {decoder}"
+
+    @property
+    def digest(self) -> str:
+        """What was trained, in hex."""
+        return self._codec.bundle.digest.hex()
 
     def encode(self, image: NDArray[np.uint8], setting: float) -> bytes:
         """`setting` is farlook's quality."""
-        return self._encode(image, quality=int(setting))
+        return self._encode(image, quality=setting)
+
+    def within(self, image: NDArray[np.uint8], budget: int) -> tuple[float, bytes] | None:
+        """The quality that farlook's own rate control finds for at most `budget` bytes, and its stream."""
+        try:
+            data = self._encode(image, budget=budget)
+        except TargetError:
+            return None
+        return info(data).quality, data
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """See `ImageCodec`."""
-        return self._codec.decode(data)
+        return self._decode(data)
 
 
 class Neural(Farlook):
@@ -200,17 +233,18 @@ class Htj2k:
 
 
 class Webp:
-    """WebP, lossy, at its slowest."""
+    """WebP, lossy, by default at its slowest; `method` is 0 to 6."""
 
     name = "webp"
     settings = (0, 1, 2, 4, 7, 11, 16, 23, 32, 43, 55, 66, 75, 83, 90, 95)
 
-    def __init__(self) -> None:
-        self.description = f"libwebp {_feature('webp')}, method 6"
+    def __init__(self, method: int = 6) -> None:
+        self._method = method
+        self.description = f"libwebp {_feature('webp')}, method {method}"
 
     def encode(self, image: NDArray[np.uint8], setting: float) -> bytes:
         """`setting` is libwebp's quality."""
-        return _saved(image, "WEBP", quality=int(setting), method=6)
+        return _saved(image, "WEBP", quality=int(setting), method=self._method)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """See `ImageCodec`."""
@@ -218,13 +252,14 @@ class Webp:
 
 
 class Avif:
-    """AVIF by libaom, tuned for PSNR."""
+    """AVIF by libaom, tuned for PSNR; `speed` is 0 to 10."""
 
     name = "avif"
     settings = (0, 2, 5, 8, 11, 15, 20, 26, 33, 41, 50, 60, 70, 80, 88)
 
-    def __init__(self) -> None:
-        self.description = f"libavif {_feature('avif')} with libaom, speed 6, 4:2:0, tune=psnr"
+    def __init__(self, speed: int = 6) -> None:
+        self._speed = speed
+        self.description = f"libavif {_feature('avif')} with libaom, speed {speed}, 4:2:0, tune=psnr"
 
     def encode(self, image: NDArray[np.uint8], setting: float) -> bytes:
         """`setting` is libavif's quality."""
@@ -232,7 +267,7 @@ class Avif:
             image,
             "AVIF",
             quality=int(setting),
-            speed=6,
+            speed=self._speed,
             subsampling="4:0:0" if image.ndim == 2 else "4:2:0",
             codec="aom",
             max_threads=1,
@@ -245,21 +280,22 @@ class Avif:
 
 
 class JpegXl:
-    """JPEG XL, by its distance."""
+    """JPEG XL, by its distance; `effort` is 1 to 9."""
 
     name = "jxl"
     settings = (25, 18, 16, 13, 10, 8, 6.2, 4.8, 3.7, 2.8, 2.1, 1.5, 1)
 
-    def __init__(self) -> None:
+    def __init__(self, effort: int = 7) -> None:
         self._library = library("imagecodecs")
         if not self._library.JPEGXL.available:
             raise MissingExtraError("imagecodecs with JPEG XL", "bench", "to run jxl")
-        self.description = f"{_version(self._library.jpegxl_version())}, effort 7, bare codestream"
+        self._effort = effort
+        self.description = f"{_version(self._library.jpegxl_version())}, effort {effort}, bare codestream"
 
     def encode(self, image: NDArray[np.uint8], setting: float) -> bytes:
         """`setting` is libjxl's distance."""
         encode = self._library.jpegxl_encode
-        return bytes(encode(image, distance=setting, effort=7, usecontainer=False, numthreads=1))
+        return bytes(encode(image, distance=setting, effort=self._effort, usecontainer=False, numthreads=1))
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """See `ImageCodec`."""

@@ -73,6 +73,18 @@ class Curve:
         return float(ends[0] or 0.0), float(ends[1] or 0.0)
 
 
+def overlap(tested: Curve, anchor: Curve, low: float = 0.05, high: float = 0.5) -> tuple[float, float] | None:
+    """The values that `tested` has from `low` to `high` bits a pixel and `anchor` has at all.
+
+    None if those are less than `MIN_OVERLAP`: too little to compare over.
+    """
+    span = tested.between(low, high)
+    if span is None or not len(anchor.values):
+        return None
+    bottom, top = max(span[0], anchor.values[0]), min(span[1], anchor.values[-1])
+    return (float(bottom), float(top)) if top - bottom >= MIN_OVERLAP else None
+
+
 def bd_rate(tested: Curve, anchor: Curve, low: float = 0.05, high: float = 0.5) -> float | None:
     """Bjontegaard's delta rate of PSNR curves in per cent: what `tested` needs more than `anchor`, on average.
 
@@ -86,12 +98,10 @@ def bd_rate(tested: Curve, anchor: Curve, low: float = 0.05, high: float = 0.5) 
     >>> round(bd_rate(half, anchor), 6)
     -50.0
     """
-    span = tested.between(low, high)
-    if span is None or not len(anchor.values):
+    shared = overlap(tested, anchor, low, high)
+    if shared is None:
         return None
-    bottom, top = max(span[0], anchor.values[0]), min(span[1], anchor.values[-1])
-    if top - bottom < MIN_OVERLAP:
-        return None
+    bottom, top = shared
     integrals = [
         PchipInterpolator(curve.values, curve.log_rates).integrate(bottom, top) for curve in (tested, anchor)
     ]

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from farlook.benchmarks.jpeg import decode_jpeg, encode_jpeg, scale_within
 from farlook.benchmarks.metrics import psnr, ssim
 from farlook.benchmarks.pictures import luma, pixels
+from farlook.benchmarks.search import largest_within
 from farlook.runtime.bundle import SUFFIX
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import TargetError, UsageError
@@ -145,14 +146,8 @@ class ByPillow:
 
     def setting(self, image: Picture, budget: int) -> float | None:
         """One of its settings."""
-        fits, exceeds = -1, len(self._settings)
-        while exceeds - fits > 1:
-            middle = (fits + exceeds) // 2
-            if len(self.encode(image, self._settings[middle])) <= budget:
-                fits = middle
-            else:
-                exceeds = middle
-        return self._settings[fits] if fits >= 0 else None
+        found = largest_within(self._settings, partial(self.encode, image), budget)
+        return None if found is None else self._settings[found]
 
     def encode(self, image: Picture, setting: float) -> bytes:
         """See `Exhibitor`."""

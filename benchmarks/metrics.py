@@ -39,18 +39,27 @@ def ms_ssim(original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> f
     Raises:
         UsageError: The pictures are not grey, differ in shape, or have a side below 176 pixels.
     """
+    return similarities(original, reconstruction)[1]
+
+
+def similarities(original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> tuple[float, float]:
+    """`ssim` and `ms_ssim` at once: the first is what the second begins with.
+
+    Raises:
+        UsageError: See `ms_ssim`.
+    """
     if original.ndim != 2 or original.shape != reconstruction.shape or min(original.shape) < MS_SSIM_SIDE:
         raise UsageError(
             f"MS-SSIM compares two grey pictures of one shape and sides from {MS_SSIM_SIDE} pixels, "
             f"not {original.shape} and {reconstruction.shape}"
         )
     x, y = original.astype(np.float64), reconstruction.astype(np.float64)
-    terms = []
-    for _ in _WEIGHTS[1:]:
-        terms.append(_similarity(x, y)[1])
+    scales = []
+    for _ in _WEIGHTS:
+        scales.append(_similarity(x, y))
         x, y = _halved(x), _halved(y)
-    terms.append(_similarity(x, y)[0])
-    return float(np.prod(np.maximum(terms, 0) ** _WEIGHTS))
+    terms = [contrast for _, contrast in scales[:-1]] + [scales[-1][0]]
+    return scales[0][0], float(np.prod(np.maximum(terms, 0) ** _WEIGHTS))
 
 
 def ssim(original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> float:
