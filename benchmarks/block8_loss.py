@@ -2,7 +2,8 @@
 
     python benchmarks/block8_loss.py --images ../shared/data/kodak
 
-Needs the [bench] extra. `--codecs jpeg` runs JPEG alone.
+Writes a page, its lines beside it as JSON, which `farlook report --loss` shows, and a plot. Needs the [bench] extra.
+`--codecs jpeg` runs JPEG alone.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from farlook.benchmarks.pictures import find_pictures, load, pixels
 from farlook.benchmarks.program import add_processes, each, make_parser, names, positive, run_program
 from farlook.benchmarks.report import (
     average,
+    beside,
     figure,
     mean,
     processor,
     relative,
     table,
+    write_json,
     write_plot,
     write_text,
 )
@@ -270,10 +273,23 @@ def _run(options: argparse.Namespace, command: str) -> None:
         burst=BURST,
         plot=relative(options.plot, options.output),
     )
-    write_plot(options.plot, panels(outcomes), ("packets lost, %", "mean PSNR, dB"))
+    axes = ("packets lost, %", "mean PSNR, dB")
+    write_plot(options.plot, panels(outcomes), axes)
+    content = {
+        "kind": "packet loss",
+        "command": command,
+        "processor": processor(),
+        "set": options.images.resolve().name,
+        "pictures": count,
+        "draws": options.draws,
+        "bpp": options.bpp,
+        "axes": axes,
+        "panels": panels(outcomes),
+    }
+    write_json(beside(options.output, ".json"), content)
     judged = "\n".join(["## The target", "", *target_lines(outcomes)])
     write_text(options.output, "\n".join([head, tables, "", judged]))
-    print(f"{tables}\n\n{judged}\nwrote {options.output}, {options.plot}")
+    print(f"{tables}\n\n{judged}\nwrote {options.output}, {beside(options.output, '.json')}, {options.plot}")
 
 
 if __name__ == "__main__":
