@@ -38,16 +38,16 @@ class Layer:
     Attributes:
         name: The backend's.
         kind: Operator, as in "Conv"; empty where the backend does not say.
+        detail: The provider that ran it, or the types that it gives out; empty where the backend does not say.
         calls: Times that it ran for one frame: once a window.
         seconds: Mean time for one frame.
-        detail: Provider, shapes or precision, as far as the backend says.
     """
 
     name: str
     kind: str
+    detail: str
     calls: float
     seconds: float
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,20 @@ class LayerTable:
 
 @runtime_checkable
 class TimesLayers(Protocol):
-    """A session that can time its own layers, as those of TensorRT engines can."""
+    """A session that can time its own parts, as those of TensorRT engines can."""
 
     def layer_times(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, float]]:
         """Run once with a profiler: names and seconds of layers, in the engine's order."""
 
+    def layers(self) -> list[dict[str, Any]]:
+        """What the inspector tells of each layer: its "Name", and for engines built with details much more."""
+
+    def times(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, float]:
+        """Run once, timed by events on the device: seconds of "copies in", "engine" and "copies out"."""
+
 
 @dataclass
-class _Tap:
+class Tap:
     """A session that notes what it is given.
 
     Attributes:
@@ -145,7 +151,7 @@ def measure_layers(
     """
     if not codec.bundle.graphs:
         raise UsageError(f"{codec.bundle.codec} has no networks, so no layers: it is integer C code")
-    with _tapped(codec) as taps:
+    with tapped(codec) as taps:
         codec.decode(codec.encode(image, **target))
     tables = []
     for network, tap in taps.items():
@@ -160,15 +166,15 @@ def measure_layers(
     return tables
 
 
-def _note(tap: _Tap) -> str:
+def _note(tap: Tap) -> str:
     return f"{tap.missed} more windows were left out, to save memory" if tap.missed else ""
 
 
 @contextmanager
-def _tapped(codec: Codec) -> Iterator[dict[str, _Tap]]:
+def tapped(codec: Codec) -> Iterator[dict[str, Tap]]:
     """Put a tap before both networks inside the block. Codecs of networks hold them as `_analysis`, `_synthesis`."""
     holder: Any = codec
-    taps = {network: _Tap(getattr(holder, f"_{network}")) for network in NETWORKS}
+    taps = {network: Tap(getattr(holder, f"_{network}")) for network in NETWORKS}
     try:
         for network, tap in taps.items():
             setattr(holder, f"_{network}", tap)
@@ -189,8 +195,19 @@ def _engine_table(
                 if number:
                     seconds[name] += time / runs
                     calls[name] += 1
-    layers = [Layer(name, "", calls[name] / runs, seconds[name]) for name in seconds]
+    told = {str(each.get("Name")): each for each in session.layers()}
+    layers = [
+        Layer(name, *_inspected(told.get(name, {})), calls=calls[name] / runs, seconds=seconds[name])
+        for name in seconds
+    ]
     return LayerTable(network, "the engine's profiler", _slowest(layers), 0.0, len(feeds), runs, note)
+
+
+def _inspected(layer: Mapping[str, Any]) -> tuple[str, str]:
+    """A layer's kind, and the types of its outputs, as far as the inspector tells."""
+    outputs = [each for each in layer.get("Outputs", []) if isinstance(each, dict)]
+    types = [str(each.get("Format/Datatype") or each.get("Datatype") or "") for each in outputs]
+    return str(layer.get("LayerType", "")), ", ".join(dict.fromkeys(filter(None, types)))
 
 
 def ort_table(
@@ -265,7 +282,7 @@ def read_events(
         key = (event["name"].removesuffix(suffix), facts.get("op_name", ""), facts.get("node_index", ""))
         durations[(*key, facts.get("provider", ""))].append(event["dur"] * 1e-6)
     layers = [
-        Layer(name, kind, len(times) / runs, sum(times) / runs, provider.removesuffix("ExecutionProvider"))
+        Layer(name, kind, provider.removesuffix("ExecutionProvider"), len(times) / runs, sum(times) / runs)
         for (name, kind, _, provider), times in durations.items()
     ]
     return _slowest(layers), sum(event["dur"] for event in models) * 1e-6 / runs

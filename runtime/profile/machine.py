@@ -7,9 +7,11 @@ import platform
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from farlook.runtime.machine import this_machine, version_text
 from farlook.runtime.profile.clocks import clock_sensors, gpu_folders
 from farlook.runtime.profile.nvml import find_gpu
 from farlook.runtime.profile.power import power_sensors
@@ -47,6 +49,7 @@ def describe_machine(tree: Tree) -> dict[str, Any]:
         "jetson_linux": _jetson_linux(tree),
         "power_mode": _power_mode(tree),
         "gpu": gpu.describe() if gpu else None,
+        "cuda_device": _cuda_device(),
         "gpu_devfreq": _devfreq(tree),
         "no_gpu": why_none or None,
         "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -124,6 +127,19 @@ def parse_power_mode(text: str) -> str | None:
     """The mode that `nvpmodel -q` prints: a line "NV Power Mode: MAXN", and its number on the next."""
     match = re.search(r"NV Power Mode:\s*(\S+)\s*(\d+)?", text)
     return None if match is None else match[1] + (f" ({match[2]})" if match[2] else "")
+
+
+def _cuda_device() -> dict[str, Any]:
+    """The GPU as CUDA's driver sees it, on Jetsons too, where NVML tells little."""
+    machine = this_machine()
+    if machine.gpu is None:
+        return {}
+    return {
+        **asdict(machine.gpu),
+        "driver": machine.driver,
+        "cuda": version_text(machine.cuda),
+        "jetpack": machine.jetson.jetpack if machine.jetson else "",
+    }
 
 
 def _devfreq(tree: Tree) -> dict[str, Any]:

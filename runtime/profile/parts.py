@@ -1,20 +1,27 @@
-"""The parts of block8's encoder, each by itself.
+"""Parts of a call that no clock on the host can tell apart while it runs, each measured by itself.
 
-In a call of `encode`, the C core takes rows of pixels through all parts at once, so that they stay in the
-processor's cache: no clock can stand between them. Here the transform (colours included) writes all coefficients to
-memory, and then quantisation and entropy coder read them from there: two functions of the same core. Their times
-do not add up to that of the call; they say where it goes.
+block8: in a call of `encode`, the C core takes rows of pixels through all parts at once, so that they stay in the
+processor's cache. Here the transform (colours included) writes all coefficients to memory, and then quantisation
+and entropy coder read them from there: two functions of the same core.
+
+TensorRT engines: copies and engine are put on a stream, and the host waits for the end of all of it. Here events on
+the stream time each.
+
+These times do not add up to those of the call; they say where they go.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from farlook.runtime.block8.codec import Block8Codec
 from farlook.runtime.block8.job import slices_of, step_of
 from farlook.runtime.block8.threads import in_order
 from farlook.runtime.codec import DEFAULT_QUALITY
+from farlook.runtime.profile.layers import NETWORKS, TimesLayers, tapped
+from farlook.runtime.profile.measure import DECODE, ENCODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,28 +30,34 @@ if TYPE_CHECKING:
 
     from farlook.runtime.codec import Codec
 
+Parts = dict[str, dict[str, list[float]]]
+"""Seconds of every run, by direction and part."""
+
 TRANSFORM = "transform"
 """Colours and the lapped transform: pixels to coefficients."""
 ENTROPY = "entropy coder"
 """Quantisation, contexts and entropy coder: coefficients to packets."""
 
 
-def encoder_parts(
-    codec: Codec, image: NDArray[Any], target: Mapping[str, Any], runs: int
-) -> dict[str, list[float]]:
-    """Time the parts of block8's encoder.
+def measure_parts(codec: Codec, image: NDArray[Any], target: Mapping[str, Any], runs: int) -> Parts:
+    """Time the parts of a codec that has some.
 
     Args:
         codec: Any codec.
         image: The picture.
-        target: Of `Codec.encode`; only a quality says which step to code with.
+        target: Of `Codec.encode`; block8's parts are only timed for a quality, which says the step to code with.
         runs: How often, besides once that does not count.
-
-    Returns:
-        Seconds of every run, by part; empty for other codecs and other targets.
     """
-    if not isinstance(codec, Block8Codec) or set(target) - {"quality"}:
-        return {}
+    if isinstance(codec, Block8Codec):
+        return {ENCODE: _block8(codec, image, target, runs)} if not set(target) - {"quality"} else {}
+    if isinstance(getattr(codec, "_analysis", None), TimesLayers):
+        return _engines(codec, image, target, runs)
+    return {}
+
+
+def _block8(
+    codec: Block8Codec, image: NDArray[Any], target: Mapping[str, Any], runs: int
+) -> dict[str, list[float]]:
     job = codec._job(image)  # the same picture, threads and core as a call of encode
     slices, settings = slices_of(job.geometry), job.settings(step_of(target.get("quality", DEFAULT_QUALITY)))
     times: dict[str, list[float]] = {TRANSFORM: [], ENTROPY: []}
@@ -62,3 +75,23 @@ def encoder_parts(
             times[TRANSFORM].append(middle - start)
             times[ENTROPY].append(end - middle)
     return times
+
+
+def _engines(codec: Codec, image: NDArray[Any], target: Mapping[str, Any], runs: int) -> Parts:
+    """Copies and engine, added up over the windows of a frame."""
+    with tapped(codec) as taps:
+        codec.decode(codec.encode(image, **target))
+    parts: Parts = {}
+    for direction, network in zip((ENCODE, DECODE), NETWORKS, strict=True):
+        tap, found = taps[network], parts.setdefault(direction, {})
+        if not isinstance(tap.session, TimesLayers):
+            continue
+        for number in range(1 + runs):
+            frame: dict[str, float] = defaultdict(float)
+            for feed in tap.feeds:
+                for name, seconds in tap.session.times(feed).items():
+                    frame[name] += seconds
+            if number:
+                for name, seconds in frame.items():
+                    found.setdefault(f"{network}: {name}", []).append(seconds)
+    return parts

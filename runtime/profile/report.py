@@ -156,7 +156,7 @@ def remarks(profile: Profile) -> list[str]:
 
 
 def as_json(
-    profile: Profile, parts: Mapping[str, Sequence[float]], layers: Sequence[LayerTable]
+    profile: Profile, parts: Mapping[str, Mapping[str, Sequence[float]]], layers: Sequence[LayerTable]
 ) -> dict[str, Any]:
     """Everything that was measured, every sample included."""
     return {
@@ -181,7 +181,10 @@ def as_json(
         "idle": _courses(profile.idle),
         "phases": [_phase_json(profile, phase) for phase in profile.measured],
         "parts_ms": {
-            name: asdict(Statistics.of([1e3 * each for each in times])) for name, times in parts.items()
+            direction: {
+                name: asdict(Statistics.of([1e3 * each for each in times])) for name, times in rows.items()
+            }
+            for direction, rows in parts.items()
         },
         "layers": [_layers_json(table) for table in layers],
     }
