@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from farlook.runtime.backends.base import Session
@@ -120,6 +121,17 @@ class Codec(ABC):
             StreamError: The stream is damaged, cut short, or no farlook stream.
             BundleError: The stream was made with another bundle than this codec's.
         """
+
+    def symbol_arrays(self, data: bytes) -> dict[str, NDArray[np.integer[Any]]]:
+        """The integers that a stream holds for the synthesis network, by name: the same on every machine.
+
+        Empty where the encoder has no network, as block8's.
+
+        Raises:
+            StreamError, BundleError: See `decode`.
+        """
+        del data
+        return {}
 
     def swap_sessions(self, change: Callable[[str, Session], Session]) -> None:
         """Put other sessions in the place of the networks', as calibration does to see what goes through them.

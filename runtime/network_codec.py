@@ -84,6 +84,23 @@ class NetworkCodec(Codec):
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """Rebuild a picture from its stream; see `Codec.decode`."""
+        header, symbols = self._unpacked(data)
+        with stage("windows"):
+            planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
+        with stage("colour"):
+            return np.ascontiguousarray(from_planes(planes))
+
+    def symbol_arrays(self, data: bytes) -> dict[str, NDArray[np.integer[Any]]]:
+        """Each plane's arrays, named as in "0.latents"; see `Codec.symbol_arrays`."""
+        _, symbols = self._unpacked(data)
+        return {
+            f"{plane}.{name}": np.asarray(array).astype(np.int32)
+            for plane, each in enumerate(symbols)
+            for name, array in vars(each).items()
+        }
+
+    def _unpacked(self, data: bytes) -> tuple[Header, list[Any]]:
+        """A stream's header, and the layout's symbols of each plane."""
         self.check_codec(data)
         with stage("stream"):
             header, payloads = read_stream(data)
@@ -97,11 +114,7 @@ class NetworkCodec(Codec):
         if header.bit_depth != 8 or header.tile_log2 != int(self.bundle.coding["tile_log2"]):
             raise CorruptStreamError("the stream's header contradicts the bundle that it names")
         with stage("entropy"):
-            symbols = self._layout.unpack(payloads, header.tiles, header.bands)
-        with stage("windows"):
-            planes = self._layout.synthesise(self._synthesis, symbols, header.quality, header.tiles)
-        with stage("colour"):
-            return np.ascontiguousarray(from_planes(planes))
+            return header, self._layout.unpack(payloads, header.tiles, header.bands)
 
     def _header(self, image: NDArray[np.uint8], quality: int) -> Header:
         return Header(

@@ -105,6 +105,10 @@ class NeuralCodec(Codec):
         with stage("entropy"):
             return header, self._symbols.unpack(payloads, header.tiles, self.coding.level(header.quality))
 
+    def symbol_arrays(self, data: bytes) -> dict[str, NDArray[np.integer[Any]]]:
+        """Each latent's symbols, [channels, height, width] of its grid; see `Codec.symbol_arrays`."""
+        return dict(self.symbols(data)[1])
+
     def map(self, data: bytes) -> NDArray[np.uint8] | None:
         """The importance or saliency map of a stream: what opens gates, from 0 to 255 for most channels.
 
