@@ -82,6 +82,18 @@ class PictureSet:
                 f"{next(iter(self.skipped.values()))}"
             )
 
+    def few(self, count: int, side: int) -> list[Picture]:
+        """Some of the pictures, spread evenly, and of each the middle; for what is done many times.
+
+        Raises:
+            CalibrationError: None is usable.
+        """
+        part = PictureSet(self._folder, min(count, len(self)), min(side, self._side))
+        if self._paths is not None:
+            usable = [path for path in self._paths if str(path) not in self.skipped]
+            part._paths = _spread(usable or self._paths, count)
+        return list(part)
+
     def describe(self) -> dict[str, object]:
         """What the last walk gave: number, SHA-256 of the pixels, source."""
         return {
