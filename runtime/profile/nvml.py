@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REMEDY = "pip install nvidia-ml-py"
 
+_REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
 _SLOWER = {
     0x04: "power cap",
     0x08: "hardware slowdown",
@@ -45,9 +46,8 @@ class Gpu:
         clock = partial(self._ask, "nvmlDeviceGetClockInfo")
         energy = Sensor(name, "J", partial(self._scaled, 1e-3, "nvmlDeviceGetTotalEnergyConsumption"), "NVML")
         power = Sensor(name, "W", partial(self._scaled, 1e-3, "nvmlDeviceGetPowerUsage"), "NVML")
-        reasons = "nvmlDeviceGetCurrentClocksEventReasons"
-        if not hasattr(nvml, reasons):  # before driver 535
-            reasons = "nvmlDeviceGetCurrentClocksThrottleReasons"
+        # The first name is of driver 535 and newer; older pynvml lacks it, older drivers refuse it.
+        reasons = next((name for name in _REASONS if self._ask(name) is not None), _REASONS[0])
         candidates = [
             energy if energy.read() is not None else power,
             Sensor(f"{name} SM", "MHz", partial(clock, nvml.NVML_CLOCK_SM), "NVML"),
@@ -85,7 +85,8 @@ class Gpu:
         return {key: value for key, value in facts.items() if value is not None}
 
     def _value(self, name: str, *arguments: Any) -> Any:
-        return _tried(self.nvml, partial(getattr(self.nvml, name), self.handle, *arguments))
+        function = getattr(self.nvml, name, None)
+        return _tried(self.nvml, partial(function, self.handle, *arguments)) if function else None
 
     def _ask(self, name: str, *arguments: Any) -> float | None:
         value = self._value(name, *arguments)
