@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ LEVELS = ("none", "same", "ampere_plus")
 """Of hardware compatibility: this GPU, GPUs of its compute capability, all from Ampere on."""
 
 _LEVELS = {"same": "SAME_COMPUTE_CAPABILITY", "ampere_plus": "AMPERE_PLUS"}
+_TENSORRT_PART = "polygraphy.backend.trt"
 _RTX_VARIABLE = "POLYGRAPHY_USE_TENSORRT_RTX"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -130,7 +133,11 @@ def create_config(
     if timing_cache is not None and timing_cache.is_file():
         options["load_timing_cache"] = str(timing_cache)
     try:
-        config = polygraphy.CreateConfig(**options)(builder, network)
+        with (
+            warnings.catch_warnings()
+        ):  # of RTX's timing cache, which does nothing, and which Polygraphy touches
+            warnings.simplefilter("ignore", DeprecationWarning)
+            config = polygraphy.CreateConfig(**options)(builder, network)
     except failure as error:
         raise BackendError(
             f"{library.name} {library.version} does not take these settings: {error}"
@@ -161,8 +168,13 @@ def _polygraphy(library: Library) -> tuple[ModuleType, type[Exception]]:
     wanted = library.backend == "rtx"
     os.environ[_RTX_VARIABLE] = "1" if wanted else "0"
     try:
-        config, trt, logger, exception = (
-            import_module(f"polygraphy.{part}") for part in ("config", "backend.trt", "logger", "exception")
+        config: Any = import_module("polygraphy.config")
+        if (
+            _TENSORRT_PART not in sys.modules
+        ):  # it has not settled yet, even if Polygraphy itself was imported
+            config.USE_TENSORRT_RTX = wanted
+        trt, logger, exception = map(
+            import_module, (_TENSORRT_PART, "polygraphy.logger", "polygraphy.exception")
         )
     except ImportError as error:
         raise MissingExtraError("polygraphy", library.backend, "to build engines") from error

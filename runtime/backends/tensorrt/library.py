@@ -6,7 +6,6 @@ them lacks is asked for by `member`, never named where the module is imported.
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from functools import lru_cache
 from importlib import import_module
@@ -114,8 +113,6 @@ def open_library(backend: str) -> Library:
     if version < _OLDEST[backend]:
         oldest = ".".join(map(str, _OLDEST[backend]))
         raise BackendError(f"{name} {module.__version__} is too old: farlook needs {oldest} or later")
-    # RTX warns of its own timing cache, which Polygraphy touches.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*TensorRT.*")
     return Library(backend, module)
 
 
