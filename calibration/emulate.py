@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from farlook.calibration.graphs import MOVING, element_types
+from farlook.calibration.onnx_package import TensorProto, helper, numpy_helper, onnx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

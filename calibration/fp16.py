@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
 
 from farlook.calibration.graphs import (
     MOVING,
@@ -23,6 +22,7 @@ from farlook.calibration.graphs import (
     producers,
     weighted_nodes,
 )
+from farlook.calibration.onnx_package import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

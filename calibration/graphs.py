@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farlook.runtime.errors import BundleError, MissingExtraError
-
-try:
-    import onnx
-    from onnx import TensorProto, checker, numpy_helper, shape_inference, version_converter
-    from onnx.reference import ReferenceEvaluator
-except ModuleNotFoundError as error:
-    raise MissingExtraError(str(error.name), "calibrate", "to write FP16 and INT8 graphs") from error
+from farlook.calibration.onnx_package import (
+    ReferenceEvaluator,
+    TensorProto,
+    checker,
+    numpy_helper,
+    onnx,
+    shape_inference,
+    version_converter,
+)
+from farlook.runtime.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

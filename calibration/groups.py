@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnx import shape_inference
-
 from farlook.calibration.graphs import consumers, producers, weighted_nodes
+from farlook.calibration.onnx_package import shape_inference
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import helper, numpy_helper
 
 from farlook.calibration.graphs import constants, replace_constants
+from farlook.calibration.onnx_package import helper, numpy_helper
 from farlook.runtime.errors import CalibrationError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import TensorProto, helper
 
 from farlook.calibration.graphs import MOVING, element_types, producers
+from farlook.calibration.onnx_package import TensorProto, helper
 from farlook.calibration.ranges import Histogram
 from farlook.runtime.backends.ort.load import load
 from farlook.runtime.errors import CalibrationError

@@ -88,7 +88,8 @@ class Verification:
         ]
         if max_bd_rate is not None:
             texts += [
-                f"{row.backend}/{row.precision} costs a BD-rate of {row.change.bd_rate:+.3f} %, more than {max_bd_rate} %"
+                f"{row.backend}/{row.precision} costs a BD-rate of {row.change.bd_rate:+.3f} %, more than "
+                f"{max_bd_rate} %"
                 for row in self.rows
                 if not row.change.bd_rate <= max_bd_rate
             ]

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from farlook import __version__
-from farlook.cli import bench, build, compare, decode, doctor, encode, export, info, profile, train
+from farlook.cli import (
+    bench,
+    build,
+    calibrate,
+    compare,
+    decode,
+    doctor,
+    encode,
+    export,
+    info,
+    profile,
+    sensitivity,
+    train,
+    verify,
+)
 
 _HELP = """Learned image compression that runs at the edge.
 
@@ -40,5 +54,19 @@ def _main(
     pass
 
 
-for _module in (encode, decode, info, compare, train, export, build, profile, bench, doctor):
+for _module in (
+    encode,
+    decode,
+    info,
+    compare,
+    train,
+    export,
+    calibrate,
+    sensitivity,
+    verify,
+    build,
+    profile,
+    bench,
+    doctor,
+):
     _module.register(app)
