@@ -5,24 +5,31 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from farlook.kernels.block8 import Core
 from farlook.kernels.block8_tables import Tables
 from farlook.kernels.checksum import crc32c
-from farlook.runtime.backends import probe_backends
+from farlook.runtime.backends import AUTO, probe_backends
 from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles
 from farlook.runtime.codec import Codec
+from farlook.runtime.doctor_machine import look_at_machine
+from farlook.runtime.engines import LIBRARIES
 from farlook.runtime.errors import BundleError, FarlookError
+from farlook.runtime.finding import Finding
+
+if TYPE_CHECKING:
+    from farlook.runtime.backends.base import Probe
 
 _NOTES = {
     "cpu": "networks on the CPU; not together with gpu, which installs the same module",
     "gpu": "networks on NVIDIA GPUs by ONNX Runtime; not together with cpu",
     "neural": "the codecs fera, aara, mrdcae and mfca",
     "tensorrt": "on a Jetson, TensorRT comes with JetPack: sudo apt-get install tensorrt python3-libnvinfer",
+    "rtx": "engines for RTX GPUs, which it builds without a GPU, too",
 }
 
 
@@ -30,28 +37,9 @@ _CLOSE = 8
 """Levels by which a small picture may differ from what it decodes to."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        group: "core", "backend", "codec" or "extra".
-        name: What was looked at.
-        works: Whether it can be used.
-        detail: Versions, or what is wrong.
-        remedy: The command that installs what is missing; empty where nothing is.
-    """
-
-    group: str
-    name: str
-    works: bool
-    detail: str
-    remedy: str = ""
-
-
 def examine() -> list[Finding]:
-    """Look at the core, every backend, every shipped codec and every extra."""
-    return [*_core(), *_backends(), *_codecs(), *_extras()]
+    """Look at the core, the machine, every backend, every shipped codec and every extra."""
+    return [*_core(), *look_at_machine(), *_backends(), *_codecs(), *_extras()]
 
 
 def usable(findings: list[Finding]) -> bool:
@@ -75,7 +63,23 @@ def _core() -> list[Finding]:
 
 
 def _backends() -> list[Finding]:
-    return [_native(), *(Finding("backend", p.name, p.works, p.detail, p.remedy) for p in probe_backends())]
+    probes = probe_backends()
+    found = [Finding("backend", p.name, p.works, p.detail, p.remedy) for p in probes]
+    return [_native(), *found, _auto(probes)]
+
+
+def _auto(probes: list[Probe]) -> Finding:
+    """Which backend "auto" takes for networks."""
+    order = [probe.name for probe in probes if probe.name in AUTO and probe.works]
+    if not order:
+        return Finding(
+            "backend", "auto", False, "no backend runs networks here", "pip install 'farlook[cpu]'"
+        )
+    needs = "".join(
+        f"; {name} for those that farlook build made engines of" for name in order if name in LIBRARIES
+    )
+    first = next((name for name in order if name not in LIBRARIES), order[0])
+    return Finding("backend", "auto", True, f"networks run by {first}{needs}")
 
 
 def _native() -> Finding:

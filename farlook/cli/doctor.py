@@ -13,6 +13,7 @@ from rich.table import Table
 
 from farlook.runtime.doctor import examine, usable
 from farlook.runtime.errors import BackendError
+from farlook.runtime.finding import Finding
 
 _EPILOG = """Examples:
 
@@ -28,18 +29,25 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
-        table = Table(show_header=False, box=None, pad_edge=False)
-        for _ in range(3):
-            table.add_column(overflow="fold")
-        for finding in findings:
-            mark = "[green]ok[/green]" if finding.works else "[yellow]--[/yellow]"
-            lines = [escape(finding.detail)]
-            if finding.remedy:
-                lines.append(f"[bold]{escape(finding.remedy)}[/bold]")
-            table.add_row(mark, f"{finding.group} [bold]{escape(finding.name)}[/bold]", "\n".join(lines))
-        Console(highlight=False).print(table)
+        _print(findings)
     if not usable(findings):
         raise BackendError("pictures cannot be coded here: see what is missing above")
+
+
+def _print(findings: list[Finding]) -> None:
+    """A row for each finding; what installs what is missing is on one line, however long, to be copied."""
+    console = Console(highlight=False)
+    width = max(len(f"{finding.group} {finding.name}") for finding in findings)
+    for finding in findings:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for columns in (2, width, None):
+            table.add_column(width=columns, overflow="fold")
+        mark = "[green]ok[/green]" if finding.works else "[yellow]--[/yellow]"
+        name = f"{finding.group} [bold]{escape(finding.name)}[/bold]"
+        table.add_row(mark, name, escape(finding.detail))
+        console.print(table)
+        if finding.remedy:
+            console.print(f"    [bold]{escape(finding.remedy)}[/bold]", soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

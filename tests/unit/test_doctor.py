@@ -12,7 +12,7 @@ import pytest
 from farlook.runtime import doctor
 from farlook.runtime.backends import ORDER
 from farlook.runtime.backends.ort.probe import probe
-from farlook.runtime.bundle import shipped_bundles
+from farlook.runtime.bundle import shipped_bundles, shipped_decoders
 from farlook.runtime.doctor import Finding, examine, usable
 
 
@@ -42,8 +42,8 @@ def test_here_everything_that_coding_needs_works():
 
 def test_every_backend_codec_and_extra_is_looked_at():
     findings = examine()
-    assert list(group(findings, "backend")) == ["native", *ORDER]
-    assert set(group(findings, "codec")) == set(shipped_bundles())
+    assert list(group(findings, "backend")) == ["native", *ORDER, "auto"]
+    assert set(group(findings, "codec")) == set(shipped_bundles() | shipped_decoders())
     assert set(group(findings, "extra")) == extras()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from farlook.runtime.backends.base import Probe
 from farlook.runtime.backends.ort.load import EXTRAS, PROVIDERS, load
 from farlook.runtime.errors import BackendError
+from farlook.runtime.machine import this_machine
 
 _PLACES = {"ort": "on the CPU", "ort-cuda": "on the GPU by CUDA", "ort-trt": "on the GPU by TensorRT"}
 
@@ -34,8 +35,14 @@ def probe(backend: str = "ort") -> Probe:
     version = f"onnxruntime {onnxruntime.__version__}"
     if not {*PROVIDERS[backend]} <= {*onnxruntime.get_available_providers()}:
         # Both packages install the module onnxruntime: one has to go before the other comes.
-        swap = f"pip uninstall -y onnxruntime && {remedy}"
-        return Probe(backend, works=False, detail=f"{version} has no {PROVIDERS[backend][0]}", remedy=swap)
+        detail, swap = (
+            f"{version} has no {PROVIDERS[backend][0]}",
+            f"pip uninstall -y onnxruntime && {remedy}",
+        )
+        if this_machine().jetson is not None:
+            detail += "; PyPI has none for Jetsons: build engines for TensorRT instead"
+            swap = "farlook build CODEC"
+        return Probe(backend, works=False, detail=detail, remedy=swap)
     x = np.arange(3, dtype=np.float32)
     try:
         y = load(_DOUBLE, "probe", 1, backend).run({"x": x})["y"]
