@@ -1,0 +1,273 @@
+"""FP16 and INT8 against FP32: bits at equal PSNR and symbols that flip, on Kodak; memory of calibration.
+
+    python benchmarks/precision.py --images ../shared/data/kodak --calibration ../shared/data/train
+
+Every codec given is calibrated on pictures of `--calibration`, with `--keep-fp16 auto`, and measured on those of
+`--images`. Networks run in ONNX Runtime on the CPU with FP16 roundings written out, as
+`farlook.calibration.emulate` says. Writes a page and its figures as JSON. Needs the [calibrate] extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from farlook.benchmarks.program import make_parser, names, positive, run_program
+from farlook.benchmarks.report import beside, figure, processor, relative, table, write_json, write_text
+from farlook.calibration.calibrate import AUTO, Settings, calibrate
+from farlook.calibration.pictures import PictureSet
+from farlook.calibration.precision import PRECISIONS
+from farlook.calibration.verify import Verification, verify
+from farlook.runtime.backends.base import FP32
+from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+TARGETS = {"fp16": 0.1, "int8": 2.0}
+"""BD-rate in per cent that each precision may cost."""
+MEMORY_COUNTS = (16, 500)
+MEMORY_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Result:
+    """One codec.
+
+    Attributes:
+        codec: Its name.
+        digest: First bytes of the bundle's coding digest.
+        kept: Groups left in FP16, by network, of how many.
+        groups: Groups of each network.
+        calibration_bd_rate: What INT8 costs on the pictures it was calibrated on.
+        found: See `Verification`.
+        seconds: What calibration and measurement took.
+    """
+
+    codec: str
+    digest: str
+    kept: dict[str, list[str]]
+    groups: dict[str, int]
+    calibration_bd_rate: float
+    found: Verification
+    seconds: tuple[float, float]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; gives the exit code."""
+    parser = make_parser("precision.py", __doc__ or "", "docs/measurements/precision.md")
+    parser.add_argument("--images", type=Path, required=True, help="folder of pictures to measure on")
+    parser.add_argument("--calibration", type=Path, required=True, help="folder of pictures to calibrate on")
+    parser.add_argument(
+        "--codecs", type=names, help="names or bundles (default: all shipped ones with networks)"
+    )
+    parser.add_argument("--limit", type=positive, default=24, help="pictures to measure on (default: 24)")
+    parser.add_argument("--side", type=positive, default=384, help="middle of them, in pixels (default: 384)")
+    parser.add_argument(
+        "--calibrate-on", type=positive, default=24, help="pictures to calibrate on (default: 24)"
+    )
+    parser.add_argument("--budget", type=float, default=1.0, help="BD-rate of INT8 on those, %% (default: 1)")
+    parser.add_argument(
+        "--memory-codec", default="block8-paper", help="whose calibration to weigh; none: skip"
+    )
+    parser.add_argument("--threads", type=positive, default=1, help="threads of a network run (default: 1)")
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
+    return run_program(parser, _run, arguments)
+
+
+def _run(options: Namespace, command: str) -> None:
+    if options.probe is not None:
+        print(_probe(options))
+        return
+    memory = {} if options.memory_codec == "none" else _memory(options)
+    results = [_measure(name, options) for name in options.codecs or _with_networks()]
+    _write(results, memory, options, command)
+
+
+def _with_networks() -> list[str]:
+    return [name for name, path in shipped_bundles().items() if Bundle.open(path).layout != BLOCK8_LAYOUT]
+
+
+def _measure(name: str, options: Namespace) -> Result:
+    bundle = find_bundle(name)
+    print(f"{bundle.codec}: calibrating", file=sys.stderr)
+    settings = replace(_settings(options), keep=(AUTO,))
+    start = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "calibrated.bundle"
+        pictures = PictureSet(options.calibration, options.calibrate_on)
+        notes = calibrate(bundle, path, pictures, settings, lambda text: print(f"  {text}", file=sys.stderr))
+        middle = time.perf_counter()
+        print(f"{bundle.codec}: measuring", file=sys.stderr)
+        tested = list(PictureSet(options.images, options.limit, options.side))
+        found = verify(Bundle.open(path), tested, PRECISIONS, threads=options.threads)
+    end = time.perf_counter()
+    networks = notes["networks"]
+    return Result(
+        bundle.codec,
+        bundle.digest[:4].hex(),
+        {key: each["kept_fp16"] for key, each in networks.items()},
+        {key: len(each["kept_fp16"]) + len(each["quantised"]) for key, each in networks.items()},
+        notes["bd_rate"],
+        found,
+        (middle - start, end - middle),
+    )
+
+
+def _settings(options: Namespace) -> Settings:
+    return Settings(budget=options.budget, threads=options.threads)
+
+
+def _memory(options: Namespace) -> dict[str, float]:
+    """Peak resident memory of calibrations on few and many pictures, each in a process of its own, in MiB."""
+    found = {}
+    for count in MEMORY_COUNTS:
+        print(f"weighing the calibration of {options.memory_codec} on {count} pictures", file=sys.stderr)
+        command = [sys.executable, str(Path(__file__).resolve()), "--probe", options.memory_codec]
+        command += ["--images", str(options.images), "--calibration", str(options.calibration)]
+        command += ["--calibrate-on", str(count), "--threads", str(options.threads)]
+        command += ["--side", str(MEMORY_SIDE), "--output", str(options.output)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ourselves
+        used, peak = done.stdout.split()
+        found[used] = float(peak)
+    return found
+
+
+def _probe(options: Namespace) -> str:
+    """Calibrate, and say how many pictures were used and the peak in MiB."""
+    with TemporaryDirectory() as folder:
+        pictures = PictureSet(options.calibration, options.calibrate_on, options.side)
+        calibrate(find_bundle(options.probe), Path(folder) / "probe.bundle", pictures, _settings(options))
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return f"{pictures.used} {int(peak.split()[1]) / 1024:.1f}"
+
+
+def _write(results: list[Result], memory: dict[str, float], options: Namespace, command: str) -> None:
+    data = beside(options.output, ".json")
+    write_json(
+        data,
+        {
+            "command": command,
+            "processor": processor(),
+            "targets": TARGETS,
+            "memory_codec": options.memory_codec,
+            "memory": memory,
+            "results": [asdict(result) for result in results],
+        },
+    )
+    parts = [
+        _INTRODUCTION.format(
+            limit=options.limit,
+            side=options.side,
+            count=options.calibrate_on,
+            budget=options.budget,
+            command=command,
+            data=relative(data, options.output),
+            processor=processor(),
+            threads=options.threads,
+        ),
+        _costs(results),
+        _kept(results),
+        _decoders(results),
+    ]
+    if memory:
+        parts.append(_weights(memory, options.memory_codec))
+    write_text(options.output, "\n\n".join(parts))
+
+
+def _costs(results: list[Result]) -> str:
+    header = ("codec", "precision", "BD-rate %", "target", "held", "PSNR dB", "bytes %", "symbols flipped %")
+    rows = []
+    for result in results:
+        for row in result.found.rows:
+            if row.precision == FP32:
+                continue
+            target = TARGETS[row.precision]
+            held = "yes" if row.change.bd_rate <= target else "no"
+            figures = [
+                figure(value, digits, signed=True)
+                for value, digits in ((row.change.psnr, 4), (row.change.rate, 3))
+            ]
+            rows.append(
+                (
+                    result.codec,
+                    row.precision,
+                    figure(row.change.bd_rate, 3, signed=True),
+                    f"<= {target}",
+                    held,
+                    *figures,
+                    figure(row.flipped, 3),
+                )
+            )
+    return "## What FP16 and INT8 cost against FP32\n\n" + table(header, rows)
+
+
+def _kept(results: list[Result]) -> str:
+    header = ("codec", "network", "groups in INT8", "left in FP16")
+    rows = [
+        (
+            result.codec,
+            name,
+            f"{result.groups[name] - len(kept)} of {result.groups[name]}",
+            ", ".join(kept) or "none",
+        )
+        for result in results
+        for name, kept in result.kept.items()
+    ]
+    notes = [
+        f"{result.codec}: BD-rate {result.calibration_bd_rate:+.2f} % on the calibration's own pictures; "
+        f"calibration took {result.seconds[0]:.0f} s, measurement {result.seconds[1]:.0f} s."
+        for result in results
+    ]
+    text = "\n".join(f"- {note}" for note in notes)
+    return f"## What `--keep-fp16 auto` chose\n\n{table(header, rows)}\n\n{text}"
+
+
+def _decoders(results: list[Result]) -> str:
+    header = ("codec", "encoder", *(f"{precision} decoder" for precision in PRECISIONS), "symbols")
+    rows = []
+    for result in results:
+        for encoder in PRECISIONS:
+            line = [c for c in result.found.crosses if c.encoder[1] == encoder]
+            values = {c.decoder[1]: figure(c.psnr, 3) for c in line}
+            same = "identical" if all(c.identical for c in line) else "differ"
+            rows.append((result.codec, encoder, *(values[each] for each in PRECISIONS), same))
+    return (
+        "## Any encoder with any decoder\n\nPSNR in dB of the first two pictures, over all qualities. *Symbols* are "
+        f"what the decoders read from a stream before a network runs.\n\n{table(header, rows)}"
+    )
+
+
+def _weights(memory: dict[str, float], codec: str) -> str:
+    rows = [(count, figure(peak, 1)) for count, peak in memory.items()]
+    return (
+        f"## Memory of calibration\n\nPeak resident memory of `farlook calibrate {codec}`, pictures of {MEMORY_SIDE} "
+        f"pixels, each in a process of its own.\n\n{table(('pictures', 'MiB'), rows)}"
+    )
+
+
+_INTRODUCTION = """# FP16 and INT8 against FP32
+
+{limit} pictures, the middle {side}x{side} pixels of each, at four qualities (10, 35, 65, 90), RGB. BD-rate is against
+the same codec in FP32. INT8 is the mixed graph that `farlook calibrate --keep-fp16 auto --budget {budget}` finds
+on {count} other pictures: what is not in INT8 is in FP16. *Symbols flipped* is the share of quantised latents that
+differ from those of the FP32 encoder.
+
+    {command}
+
+Figures: [{data}]({data}). {processor}, {threads} thread of it, no GPU: networks ran in ONNX Runtime on the CPU with
+every rounding to FP16 written out and products added up in FP32
+([why](../decisions/012-own-fp16-pass.md)). An engine may add up in another order; `farlook verify --backends trt`
+measures it where there is one."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

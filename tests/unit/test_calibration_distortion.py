@@ -1,0 +1,82 @@
+"""BD-rates, and the meter that measures them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from farlook.calibration.distortion import MOST_PSNR, Meter, Points, bd_rate, change, integral, psnr
+from farlook.runtime.codec import Codec
+
+ANCHOR = Points((100, 200, 400, 900), (25.0, 28.0, 31.0, 34.5))
+
+
+def test_equal_curves_cost_nothing():
+    assert bd_rate(ANCHOR, ANCHOR) == 0
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.1, 3.0])
+def test_a_constant_factor_of_bytes_is_found(factor):
+    scaled = Points(tuple(round(10_000 * factor * size) for size in ANCHOR.sizes), ANCHOR.psnr)
+    anchor = Points(tuple(10_000 * size for size in ANCHOR.sizes), ANCHOR.psnr)
+    assert bd_rate(scaled, anchor) == pytest.approx(100 * (factor - 1), abs=1e-3)
+
+
+def test_curves_that_do_not_meet_cost_infinitely_much():
+    assert bd_rate(Points(ANCHOR.sizes, (5.0, 6.0, 7.0, 8.0)), ANCHOR) == math.inf
+
+
+def test_points_that_more_bytes_make_no_better_do_not_count():
+    folded = Points((*ANCHOR.sizes, 1000), (*ANCHOR.psnr, 30.0))
+    assert bd_rate(folded, ANCHOR) == 0
+
+
+def test_the_integral_is_scipys():
+    interpolate = pytest.importorskip("scipy.interpolate")
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        x = np.cumsum(rng.uniform(0.1, 3, rng.integers(2, 8)))
+        y = rng.normal(size=len(x))
+        low, high = np.sort(rng.uniform(x[0], x[-1], 2))
+        wanted = interpolate.PchipInterpolator(x, y).integrate(low, high)
+        assert integral(x, y, low, high) == pytest.approx(float(wanted), abs=1e-9)
+
+
+def test_change_reads_as_more_bytes_and_less_quality():
+    worse = Points(tuple(2 * size for size in ANCHOR.sizes), tuple(value - 1 for value in ANCHOR.psnr))
+    found = change([worse], [ANCHOR])
+    assert found.rate == pytest.approx(100)
+    assert found.psnr == pytest.approx(-1)
+    assert found.bd_rate > 100
+
+
+def test_psnr_of_equal_pictures_is_finite():
+    picture = np.zeros((4, 4), np.uint8)
+    assert psnr(picture, picture) == MOST_PSNR
+    assert psnr(picture, picture + np.uint8(255)) == 0
+
+
+class Spoilt:
+    """A synthesis that loses contrast."""
+
+    def __init__(self, session):
+        self._session = session
+
+    def run(self, inputs):
+        return {name: 0.5 * value for name, value in self._session.run(inputs).items()}
+
+
+def test_the_meter_swaps_sessions_and_puts_them_back(kodim):
+    codec = Codec.load("block8-paper", "ort", threads=1)
+    crop = np.ascontiguousarray(kodim[:64, :96])
+    steps = []
+    meter = Meter(codec, [crop], (10, 50, 90), lambda: steps.append(1))
+    before = codec._synthesis
+    assert meter.compare(meter.measure({})).bd_rate == 0
+    found = meter.compare(meter.measure({"synthesis": Spoilt(before)}))
+    assert found.psnr < -3
+    assert found.rate == 0
+    assert codec._synthesis is before
+    assert len(steps) == 1
