@@ -75,6 +75,29 @@ def write_tables_bundle(
     return manifest
 
 
+def write_ground_bundle(
+    path: str | os.PathLike[str], *, coding: Mapping[str, Any], graph: bytes, training: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a bundle of a decoder for the ground, whole or not at all; equal arguments make equal bytes.
+
+    Args:
+        path: Where to.
+        coding: What the decoder was made for: codec, layout, the digest of block8's bundle, range of steps, halo.
+        graph: The serialized FP32 ONNX model.
+        training: Seed, data, settings, losses and licence, for people to read.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    manifest = _manifest(coding, training)
+    manifest["graphs"] = {"synthesis": {"fp32": {"file": "synthesis.onnx", "sha256": _sha256(graph)}}}
+    _write(path, manifest, {"synthesis.onnx": graph})
+    return manifest
+
+
 def add_precisions(
     path: str | os.PathLike[str],
     bundle: Bundle,

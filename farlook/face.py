@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from farlook.runtime.bundle import BLOCK8_LAYOUT
 from farlook.runtime.codec import DEFAULT_CODEC, shared_codec
+from farlook.runtime.errors import UsageError
 from farlook.runtime.stream import stream_codec
 
 if TYPE_CHECKING:
@@ -44,11 +46,16 @@ def encode(
     return work(image, quality=quality, bpp=bpp, budget=budget, **options)
 
 
-def decode(data: bytes) -> NDArray[Any]:
+def decode(data: bytes, **options: Any) -> NDArray[Any]:  # each codec's own
     """Rebuild a picture from its stream, with the codec that ships with farlook.
 
     A stream made with a bundle of your own takes `farlook.Codec.load(path).decode(data)`, and what a downlink
     left of a block8 stream `farlook.Codec.load("block8").decode_lossy(packets)`.
+
+    Args:
+        data: The stream.
+        options: What the codec's `decode` offers besides: block8's takes `decoder` ("linear", the default,
+            "neural" or "auto") and `threads`.
 
     Returns:
         uint8, or uint16 for more than 8 bits: [height, width], or [height, width, 3] for RGB.
@@ -56,4 +63,8 @@ def decode(data: bytes) -> NDArray[Any]:
     Raises:
         FarlookError: See `farlook.Codec.decode`.
     """
-    return shared_codec(stream_codec(data)).decode(data)
+    codec = shared_codec(stream_codec(data))
+    if options and codec.bundle.layout != BLOCK8_LAYOUT:
+        raise UsageError(f"{codec.bundle.codec} decodes without options: {', '.join(options)} is of block8")
+    work: Callable[..., NDArray[Any]] = codec.decode
+    return work(data, **options)

@@ -1,7 +1,8 @@
 """Bundles: what training hands to deployment, read here and written by `farlook.export.bundle`.
 
 A bundle is a zip file, or a directory with the same members: `bundle.json` (the manifest), and either ONNX
-graphs and `entropy.json` (integer tables) or, for block8, `tables.bin`. Every member's SHA-256 is in the manifest
+graphs and `entropy.json` (integer tables) or, for block8, `tables.bin`; a decoder for the ground has one graph and no
+tables, for block8's decode its streams. Every member's SHA-256 is in the manifest
 and is checked when it is read. Nothing in a bundle is code or a pickle.
 """
 
@@ -23,7 +24,10 @@ MANIFEST = "bundle.json"
 TABLES = "tables.bin"
 CALIBRATION = "calibration.json"
 BLOCK8_LAYOUT = "block8"
+GROUND_LAYOUT = "block8-ground"
+"""Of bundles with a network that decodes block8's streams; they code nothing."""
 SUFFIX = ".bundle"
+_WITHOUT_ENTROPY = (BLOCK8_LAYOUT, GROUND_LAYOUT)
 MAX_MEMBER_BYTES = 1 << 30
 MAX_JSON_BYTES = 1 << 24
 
@@ -124,8 +128,8 @@ class Bundle:
         Raises:
             BundleError: They are missing or damaged, or this is a bundle of block8.
         """
-        if self.layout == BLOCK8_LAYOUT:
-            raise BundleError(f"{self.path} is a bundle of {BLOCK8_LAYOUT}: it has no entropy.json")
+        if self.layout in _WITHOUT_ENTROPY:
+            raise BundleError(f"{self.path} is a bundle of {self.layout}: it has no entropy.json")
         data = self._checked("entropy.json", self.coding["entropy_sha256"])
         try:
             tables: dict[str, Any] = json.loads(data)
@@ -158,6 +162,8 @@ class Bundle:
         if self.manifest.get("calibration"):
             listed.append(self.manifest["calibration"])
         found = {entry["file"]: self._checked(entry["file"], entry["sha256"]) for entry in listed}
+        if self.layout == GROUND_LAYOUT:
+            return found
         tables = "tables_sha256" if self.layout == BLOCK8_LAYOUT else "entropy_sha256"
         name = TABLES if self.layout == BLOCK8_LAYOUT else "entropy.json"
         return {name: self._checked(name, self.coding[tables])} | found
@@ -198,8 +204,9 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
         BundleError: See `Bundle.open`.
     """
     shipped = shipped_bundles()
-    if str(name_or_path) in shipped:
-        return Bundle.open(shipped[str(name_or_path)])
+    known = shipped | shipped_decoders()
+    if str(name_or_path) in known:
+        return Bundle.open(known[str(name_or_path)])
     if _exists(Path(name_or_path)):
         return Bundle.open(name_or_path)
     raise UnknownCodecError(
@@ -208,7 +215,16 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
 
 
 def shipped_bundles() -> dict[str, Path]:
-    """The bundles inside the package: codec name to path."""
+    """The codecs' bundles inside the package: codec name to path."""
+    return {name: path for name, path in _packaged().items() if not name.startswith(GROUND_LAYOUT)}
+
+
+def shipped_decoders() -> dict[str, Path]:
+    """The bundles of decoders for the ground inside the package: name, as in "block8-ground-fast", to path."""
+    return {name: path for name, path in _packaged().items() if name.startswith(GROUND_LAYOUT)}
+
+
+def _packaged() -> dict[str, Path]:
     folder = Path(__file__).parent / "bundles"
     return {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
@@ -226,11 +242,13 @@ def _is_whole(manifest: dict[str, Any]) -> bool:
         coding = manifest["coding"]
         if coding["layout"] == BLOCK8_LAYOUT:
             return all(isinstance(coding[key], str) for key in ("codec", "tables_sha256"))
-        graphs = manifest["graphs"]
+        graphs, ground = manifest["graphs"], coding["layout"] == GROUND_LAYOUT
         entries = [entry for precisions in graphs.values() for entry in precisions.values()]
-        texts = [coding["codec"], coding["layout"], coding["entropy_sha256"]]
+        texts = [coding["codec"], coding["layout"], coding["block8" if ground else "entropy_sha256"]]
         texts += [entry[key] for entry in entries for key in ("file", "sha256")]
-        return all(isinstance(text, str) for text in texts) and int(coding["tile_log2"]) in TILE_LOG2
+        if not all(isinstance(text, str) for text in texts):
+            return False
+        return "synthesis" in graphs if ground else int(coding["tile_log2"]) in TILE_LOG2
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return False
 

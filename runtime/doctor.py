@@ -14,7 +14,14 @@ from farlook.kernels.block8 import Core
 from farlook.kernels.block8_tables import Tables
 from farlook.kernels.checksum import crc32c
 from farlook.runtime.backends import AUTO, probe_backends
-from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles
+from farlook.runtime.bundle import (
+    BLOCK8_LAYOUT,
+    GROUND_LAYOUT,
+    Bundle,
+    find_bundle,
+    shipped_bundles,
+    shipped_decoders,
+)
 from farlook.runtime.codec import Codec
 from farlook.runtime.doctor_machine import look_at_machine
 from farlook.runtime.engines import LIBRARIES
@@ -97,13 +104,14 @@ def _native() -> Finding:
 
 def _codecs() -> list[Finding]:
     findings = []
-    for name, path in shipped_bundles().items():
+    for name, path in (shipped_bundles() | shipped_decoders()).items():
         try:
             bundle = Bundle.open(path)
             if bundle.layout == BLOCK8_LAYOUT:
                 bundle.tables()
             else:
-                bundle.entropy()
+                if bundle.layout != GROUND_LAYOUT:
+                    bundle.entropy()
                 for graph in bundle.graphs:
                     bundle.graph(graph)
             findings.append(Finding("codec", name, True, f"bundle {bundle.digest[:4].hex()}"))

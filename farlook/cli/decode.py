@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from farlook.cli.batch import STDERR, is_folder, one_line, work_through
 from farlook.cli.encode import SUFFIX
-from farlook.cli.options import Backend, Threads
+from farlook.cli.options import Backend, Decoder, Threads
+from farlook.runtime.bundle import BLOCK8_LAYOUT, find_bundle
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import StreamError, UsageError
 from farlook.runtime.files import read_pieces, read_stream_file
 from farlook.runtime.images import format_of, write_image
 from farlook.runtime.stream import stream_codec
+
+if TYPE_CHECKING:
+    from farlook.runtime.block8.neural import NeuralDecoder
 
 _EPILOG = """Examples:
 
@@ -25,6 +30,8 @@ farlook decode photo.flk photo.png
 farlook decode streams/ pictures/
 
 farlook decode mine.flk mine.png --codec mine.bundle
+
+farlook decode photo.flk photo.png --decoder neural
 
 farlook decode received.flk photo.png --lossy
 
@@ -66,6 +73,7 @@ def decode(
         Path | None,
         typer.Option("--mask", help="With --lossy: where to draw, in white, what was filled in."),
     ] = None,
+    decoder: Decoder = "auto",
     backend: Backend = "auto",
     threads: Threads = 0,
 ) -> None:
@@ -73,38 +81,77 @@ def decode(
     if mask is not None and not lossy:
         raise UsageError("--mask shows what --lossy filled in: give both")
     if lossy:
-        STDERR.print(
-            one_line(_decode_lossy(source, target, mask, Codec.load(codec or _LOSSY, backend, threads)))
-        )
+        opening = _open(codec or _LOSSY, decoder, backend, threads)
+        STDERR.print(one_line(_decode_lossy(source, target, mask, opening)))
         return
     if is_folder(source) and source.resolve() == target.resolve():
         raise UsageError("decode into another directory: here the pictures could replace their originals")
-    opened = {} if codec is None else {codec: Codec.load(codec, backend, threads)}
+    opened = {} if codec is None else {codec: _open(codec, decoder, backend, threads)}
 
     def work(path: Path, output: Path) -> str:
         format_of(output)  # before the work, not after it
         stream = read_stream_file(path)
         name = codec or stream_codec(stream)
         if name not in opened:
-            opened[name] = Codec.load(name, backend, threads)
+            opened[name] = _open(name, decoder, backend, threads)
+        found = opened[name]
         start = time.perf_counter()
-        image = opened[name].decode(stream)
+        image = found.codec.decode(stream, **found.keywords)
         seconds = time.perf_counter() - start
         write_image(output, image)
-        return f"{path} -> {output}: {image.shape[1]}x{image.shape[0]}, {1000 * seconds:.0f} ms"
+        return f"{path} -> {output}: {image.shape[1]}x{image.shape[0]}, {1000 * seconds:.0f} ms{found.note(stream)}"
 
     work_through(source, target, suffixes=(SUFFIX,), new_suffix=".png", work=work, none_found=StreamError)
 
 
-def _decode_lossy(source: Path, target: Path, mask: Path | None, codec: Codec) -> str:
-    decode_with: Callable[..., Any] | None = getattr(codec, "decode_lossy", None)
+@dataclass(frozen=True)
+class _Opened:
+    """A codec, what its `decode` takes, and of block8 the network, if one decodes, and why."""
+
+    codec: Codec
+    keywords: dict[str, Any] = field(default_factory=dict)
+    network: NeuralDecoder | None = None
+    choice: str = ""
+
+    def note(self, stream: bytes) -> str:
+        """What decoded a stream, if that was to be chosen: the end of a line."""
+        if self.network is None:
+            return self.choice
+        from farlook.runtime.block8.stream import first_header
+
+        reason = self.network.unsuited(first_header(stream))
+        return f", decoder linear ({reason})" if reason else self.choice
+
+
+def _open(name: str, decoder: str, backend: str, threads: int) -> _Opened:
+    """Open a codec, and choose block8's decoder."""
+    if find_bundle(name).layout != BLOCK8_LAYOUT:
+        if decoder != "auto":
+            raise UsageError(f"{name} has no --decoder {decoder}: only block8 has a choice")
+        return _Opened(Codec.load(name, backend, threads))
+    if decoder == "linear":
+        return _Opened(Codec.load(name, backend, threads))
+    native = backend in ("auto", "native")
+    codec = Codec.load(name, backend if native else "auto", threads)
+    choose: Callable[..., tuple[NeuralDecoder | None, str]] = codec.choose_decoder  # type: ignore[attr-defined]
+    network, reason = choose(decoder, "auto" if native else backend)
+    keywords = {"decoder": decoder if native or network is None else network}
+    return _Opened(
+        codec, keywords, network, f", decoder {'linear' if network is None else 'neural'} ({reason})"
+    )
+
+
+def _decode_lossy(source: Path, target: Path, mask: Path | None, opened: _Opened) -> str:
+    decode_with: Callable[..., Any] | None = getattr(opened.codec, "decode_lossy", None)
     if decode_with is None:
-        raise UsageError(f"the codec {codec.bundle.codec} has no --lossy: only block8's packets decode alone")
+        raise UsageError(
+            f"the codec {opened.codec.bundle.codec} has no --lossy: only block8's packets decode alone"
+        )
     for path in (target, *([] if mask is None else [mask])):
         format_of(path)  # before the work, not after it
     pieces = read_pieces(source)
     start = time.perf_counter()
-    picture = decode_with(pieces)
+    picture = decode_with(pieces, **opened.keywords)
     seconds = time.perf_counter() - start
     write_image(target, picture.image)
     if mask is not None:
@@ -114,6 +161,7 @@ def _decode_lossy(source: Path, target: Path, mask: Path | None, codec: Codec) -
     return (
         f"{source} -> {target}: {width}x{height}, {picture.packets} packets, "
         f"{concealed} of {blocks} blocks concealed ({100 * concealed / blocks:.1f} %), {1000 * seconds:.0f} ms"
+        f"{opened.choice}"
     )
 
 

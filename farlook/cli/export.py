@@ -34,6 +34,14 @@ farlook export {codec} -o mine.bundle -w runs/{codec}/model.safetensors
 """
 
 
+_GROUND_EPILOG = """Examples:
+
+farlook export block8-ground -o mine.bundle -w runs/block8-ground/model.safetensors
+
+farlook decode photo.flk photo.png --decoder neural:mine.bundle
+"""
+
+
 class Format(str, Enum):
     """What block8 can be exported as."""
 
@@ -124,6 +132,26 @@ def block8_paper(
 
     STDERR.print("exporting block8-paper ...")
     manifest = export_block8_paper(output, weights, opset=opset, report=STDERR.print)
+    STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
+
+
+@export.command("block8-ground", epilog=_GROUND_EPILOG)
+def block8_ground(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
+    weights: Annotated[Path, typer.Option("--weights", "-w", help="model.safetensors of a training run.")],
+    licence: Annotated[
+        str, typer.Option("--licence", help="What the weights may be used for; kept in the bundle.")
+    ] = "not stated",
+    format_: Annotated[
+        GraphFormat, typer.Option("--format", help="onnx: a bundle with an ONNX graph.")
+    ] = GraphFormat.ONNX,
+    opset: Annotated[int, typer.Option("--opset", help="ONNX opset.", min=17, max=20)] = 18,
+) -> None:
+    """Trace block8's decoder for the ground to ONNX, verify it against torch, and write a bundle."""
+    from farlook.models.ground_bundle import export_ground
+
+    STDERR.print("exporting block8-ground ...")
+    manifest = export_ground(output, weights, licence=licence, opset=opset, report=STDERR.print)
     STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from farlook.cli.batch import is_folder, one_line
-from farlook.runtime.bundle import Bundle, shipped_bundles
+from farlook.runtime.bundle import Bundle, shipped_bundles, shipped_decoders
 from farlook.runtime.files import read_stream_file
 from farlook.runtime.info import info as describe
 
@@ -64,7 +64,8 @@ def _stream_fields(data: bytes) -> dict[str, Any]:
 
 def _shipped(path: Path) -> Path:
     """The bundle of a codec's name, unless a file or directory has that name."""
-    return path if os.path.lexists(path) else shipped_bundles().get(str(path), path)
+    known = shipped_bundles() | shipped_decoders()
+    return path if os.path.lexists(path) else known.get(str(path), path)
 
 
 def _bundle_fields(path: Path) -> dict[str, Any]:

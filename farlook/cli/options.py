@@ -27,6 +27,15 @@ Backend = Annotated[
         help="What runs the codec: auto; native (the C core) for block8, ort (ONNX Runtime) for networks.",
     ),
 ]
+Decoder = Annotated[
+    str,
+    typer.Option(
+        "--decoder",
+        help="block8: linear (the same bytes everywhere), neural (better pictures, by a network), neural:best or "
+        "neural:BUNDLE; auto: neural where it can be had.",
+        metavar="auto|linear|neural",
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", "-t", help="Threads to work with; 0: all cores.", min=0)]
 Mtu = Annotated[
     int | None,

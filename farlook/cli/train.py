@@ -42,6 +42,15 @@ torchrun --nproc-per-node 4 --no-python farlook train {name} --data pictures/ --
 farlook export {name} -o mine.bundle -w runs/{name}/model.safetensors
 """
 
+_GROUND_EPILOG = """Examples:
+
+farlook train block8-ground --data pictures/ -o runs/ground
+
+farlook train block8-ground --data pictures/ --size best --batch 32 --crop 192 --steps 200000 --device cuda
+
+farlook export block8-ground -o mine.bundle -w runs/ground/model.safetensors
+"""
+
 NEURAL = ("fera", "aara", "mrdcae", "mfca")
 
 train = typer.Typer(
@@ -119,6 +128,44 @@ def block8_paper(
     for name, value in result.figures.items():
         STDERR.print(f"{name} {value:.4g}")
     STDERR.print(f"wrote {result.path}")
+
+
+@train.command("block8-ground", epilog=_GROUND_EPILOG)
+def block8_ground(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")] = Path(
+        "runs/block8-ground"
+    ),
+    resume: Resume = False,
+    size: Annotated[str, typer.Option("--size", help="fast (20 kMAC a pixel) or best.")] = "fast",
+    steps: Annotated[int, typer.Option("--steps", help="Optimiser steps.", min=1)] = 20_000,
+    batch: Annotated[int, typer.Option("--batch", help="Crops a step.", min=1)] = 8,
+    crop: Annotated[int, typer.Option("--crop", help="Side of a crop, a multiple of 32.", min=32)] = 128,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start.")] = 2e-3,
+    seed: Seed = 0,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="Begin with the weights of this model.safetensors.")
+    ] = None,
+    bundle: Annotated[
+        str, typer.Option("--bundle", help="block8's, whose streams are to be decoded.", metavar="BUNDLE")
+    ] = "block8",
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda; auto: CUDA if there is any.")] = "auto",
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile the network (torch.compile).")] = False,
+    threads: Annotated[int, typer.Option("--threads", help="CPU threads; 0: all cores.", min=0)] = 0,
+) -> None:
+    """Train block8's decoder for the ground: a network that improves decoded pictures. Takes hours on a CPU."""
+    import torch
+
+    from farlook.models.ground_training import GroundTraining, train_ground
+    from farlook.models.neural_config import Machine
+
+    if threads:
+        torch.set_num_threads(threads)
+    config = GroundTraining(size=size, steps=steps, batch=batch, crop=crop, lr=lr, seed=seed)
+    with _saying_how_to_go_on(output):
+        machine = Machine(device, compile_)
+        path = train_ground(config, data, output, bundle=bundle, resume=resume, start=start, machine=machine)
+    STDERR.print(f"wrote {path}")
 
 
 def _neural_verb(name: str) -> Callable[..., None]:

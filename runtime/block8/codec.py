@@ -12,7 +12,9 @@ from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Cor
 from farlook.kernels.block8_tables import Tables
 from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
 from farlook.runtime.block8.decode import GROUPS, check_plausible, decode_tiles, groups_of, synthesise
+from farlook.runtime.block8.gpu import is_device_array, picture_of, store_of
 from farlook.runtime.block8.job import Job, may_interleave, step_of
+from farlook.runtime.block8.neural import NeuralDecoder, choose_decoder
 from farlook.runtime.block8.progressive import decode_layers
 from farlook.runtime.block8.rate import code_within
 from farlook.runtime.block8.rate_layers import code_layers, code_layers_within
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from farlook.kernels.block8 import Packet
+    from farlook.runtime.backends.device import DeviceArray
     from farlook.runtime.bundle import Bundle
 
 DEFAULT_MTU = 1024
+LINEAR = "linear"
+BYTE = 8
 
 _BACKENDS = ("auto", "native")
 _DEPTHS = range(9, 17)
@@ -69,10 +74,11 @@ class Block8Codec(Codec):
         self._threads = thread_count(threads)
         self._digest = bundle.digest[:DIGEST_BYTES]
         self._core = Core(Tables.unpack(bundle.tables()), variant)
+        self._decoders: dict[tuple[str, str], tuple[NeuralDecoder | None, str]] = {}
 
     def encode(
         self,
-        image: NDArray[Any],
+        image: Any,  # NDArray[Any], or an array on a GPU
         *,
         quality: float | None = None,
         bpp: float | None = None,
@@ -87,7 +93,9 @@ class Block8Codec(Codec):
         """Compress a picture.
 
         Args:
-            image: Grey, [height, width], or RGB, [height, width, 3], sides of 1 to 16384; uint8 or uint16.
+            image: Grey, [height, width], or RGB, [height, width, 3], sides of 1 to 16384; uint8 or uint16. uint8 may
+                lie on an NVIDIA GPU (CuPy, torch, anything with `__cuda_array_interface__` or DLPack):
+                it is transformed there, and the bytes are the same.
             quality: 1 (smallest) to 100 (best), fractions allowed; 50 if nothing is given.
             bpp: Target in bits a pixel, never exceeded.
             budget: Target in bytes, never exceeded.
@@ -197,45 +205,86 @@ class Block8Codec(Codec):
         )
         return StreamEncoder(self._core, geometry, settings)
 
-    def decode(self, data: bytes, *, threads: int = 0) -> NDArray[Any]:
+    def decode(self, data: bytes, *, threads: int = 0, decoder: str | NeuralDecoder = LINEAR) -> NDArray[Any]:
         """Rebuild a picture from its whole stream; one of the layout "progressive" may be cut anywhere.
 
         Args:
             data: The stream.
             threads: 0 takes as many as the codec was opened with.
+            decoder: "linear" gives the same bytes on every machine; "neural" lets a network improve on it, see
+                `choose_decoder`; "auto" takes the network where it can be had. Pictures of more than 8 bits, and
+                steps finer than the network was trained with, are left to the linear decoder.
 
         Returns:
             uint8, or uint16 if it was made of more than 8 bits: [height, width] or [height, width, 3].
 
         Raises:
             StreamError: The stream is damaged, cut short, or no farlook stream.
-            BundleError: The stream was made with another bundle than this codec's.
+            BundleError: The stream was made with another bundle than this codec's, or the network for another.
+            UsageError: There is no such decoder, or "neural" was asked for and the picture has more than 8 bits.
+            BackendError: "neural" was asked for, and no backend can run it.
         """
-        self.check_codec(data)
-        with stage("stream"):
-            header, packets = read_stream(data)
-        self._check_digest(header)
-        threads = self._thread_count(threads)
-        with stage("entropy"):
-            coefficients = self._decoded(header, packets, threads)
-            if header.layout == "progressive":  # a cut may leave units out
-                conceal(coefficients)
-        with stage("synthesis"):
-            return synthesise(self._core, header, coefficients, threads)
+        header, packets, coefficients = self._read(data, threads)
+        return self._picture(header, packets, coefficients, self._thread_count(threads), decoder)
 
-    def decode_lossy(self, pieces: bytes | Sequence[bytes], *, threads: int = 0) -> LossyPicture:
+    def choose_decoder(self, choice: str = "auto", backend: str = "auto") -> tuple[NeuralDecoder | None, str]:
+        """Find what decodes, once for every choice.
+
+        Args:
+            choice: "linear"; "neural", the network "fast" as it ships, "neural:best" or "neural:PATH" of a bundle;
+                or "auto": the network if a backend can run it.
+            backend: Of the network.
+
+        Returns:
+            The network, None for the linear decoder, and why.
+
+        Raises:
+            UsageError: There is no such choice.
+            FarlookError: "neural" was asked for, and cannot be had here.
+        """
+        key = (choice, backend)
+        if key not in self._decoders:
+            self._decoders[key] = choose_decoder(choice, self.bundle, backend, self._threads)
+        return self._decoders[key]
+
+    def decode_to_device(self, data: bytes, *, device: int = 0, threads: int = 0) -> DeviceArray:
+        """Rebuild a picture of 8 bits a sample on an NVIDIA GPU: the same pixels as `decode` with the linear decoder.
+
+        Args:
+            data: The stream.
+            device: Number of the GPU.
+            threads: As for `decode`.
+
+        Returns:
+            uint8 [height, width] or [height, width, 3], which `torch.as_tensor`, `cupy.asarray` and DLPack take
+            without a copy.
+
+        Raises:
+            StreamError: See `decode`.
+            BundleError: See `decode`.
+            ImageError: The picture has more than 8 bits a sample.
+            BackendError: The GPU cannot be used, or failed.
+        """
+        return picture_of(self._read(data, threads)[2], device)
+
+    def decode_lossy(
+        self, pieces: bytes | Sequence[bytes], *, threads: int = 0, decoder: str | NeuralDecoder = LINEAR
+    ) -> LossyPicture:
         """Rebuild a picture from what is left of its stream.
 
         Args:
             pieces: Packets, in any order, some of them missing, there twice or damaged; or one stream with gaps.
             threads: 0 takes as many as the codec was opened with.
+            decoder: As for `decode`; the network repairs what was filled in, too.
 
         Returns:
             The picture, lost units filled in from their neighbours, and which blocks those are.
 
         Raises:
             StreamError: No packet that repeats the stream's header is whole.
-            BundleError: The stream was made with another bundle than this codec's.
+            BundleError: The stream was made with another bundle than this codec's, or the network for another.
+            UsageError: See `decode`.
+            BackendError: See `decode`.
         """
         header, packets = salvage([pieces] if isinstance(pieces, (bytes, bytearray)) else pieces)
         self._check_digest(header)
@@ -250,7 +299,7 @@ class Block8Codec(Codec):
                 pass
         lost = int(np.count_nonzero(coefficients.known == 0))
         concealed = conceal(coefficients)
-        image = synthesise(self._core, header, coefficients, threads)
+        image = self._picture(header, packets, coefficients, threads, decoder)
         return LossyPicture(image, concealed, header.geometry.units, lost, len(packets))
 
     def _job(
@@ -263,15 +312,13 @@ class Block8Codec(Codec):
         depth: int | None = None,
         threads: int = 0,
     ) -> Job:
-        image = check_image(image, deep=True)
-        geometry = Geometry(
-            image.shape[1], image.shape[0], 1 if image.ndim == 2 else 3, check_depth(image.dtype, depth)
-        )
-        if geometry.depth < 16 and image.dtype == np.uint16 and int(image.max()) >> geometry.depth:
-            raise ImageError(
-                f"the picture has samples up to {image.max()}, but {geometry.depth} bits end at "
-                f"{(1 << geometry.depth) - 1}: give a higher depth"
-            )
+        store = None
+        if is_device_array(image):
+            geometry, store = store_of(image)
+            check_depth(np.dtype(np.uint8), depth)
+        else:
+            image = check_image(image, deep=True)
+            geometry = _geometry_of(image, depth)
         return Job(
             self._core,
             image,
@@ -281,13 +328,45 @@ class Block8Codec(Codec):
             finer_map(geometry, roi),
             self._thread_count(threads),
             bool(interleave) and may_interleave(geometry),
+            store,
         )
+
+    def _read(self, data: bytes, threads: int) -> tuple[Header, Sequence[Packet], Coefficients]:
+        """A whole stream's packets and coefficients."""
+        self.check_codec(data)
+        with stage("stream"):
+            header, packets = read_stream(data)
+        self._check_digest(header)
+        with stage("entropy"):
+            coefficients = self._decoded(header, packets, self._thread_count(threads))
+            if header.layout == "progressive":  # a cut may leave units out
+                conceal(coefficients)
+        return header, packets, coefficients
 
     def _decoded(self, header: Header, packets: Sequence[Packet], threads: int) -> Coefficients:
         if header.layout == "progressive":
             return decode_layers(self._core, header, packets)
         check_plausible(header, packets)
         return decode_tiles(self._core, header, packets, threads)
+
+    def _picture(
+        self,
+        header: Header,
+        packets: Sequence[Packet],
+        coefficients: Coefficients,
+        threads: int,
+        decoder: str | NeuralDecoder,
+    ) -> NDArray[Any]:
+        """The picture of coefficients, improved by the network if one is chosen and suits."""
+        network = decoder if isinstance(decoder, NeuralDecoder) else self.choose_decoder(decoder)[0]
+        reason = "" if network is None else network.unsuited(header)
+        if reason and header.geometry.depth > BYTE and decoder != "auto":
+            raise UsageError(f"{reason}: take the decoder linear, or auto")
+        with stage("synthesis"):
+            image = synthesise(self._core, header, coefficients, threads)
+        if network is None or reason:
+            return image
+        return network.improve(image, header, packets, coefficients)
 
     def _check_digest(self, header: Header) -> None:
         if header.digest != self._digest:
@@ -329,6 +408,23 @@ def _writable(buffer: Any) -> memoryview:
     if view.readonly:
         raise UsageError(f"the {type(buffer).__name__} is read-only: give a bytearray or a writable array")
     return view
+
+
+def _geometry_of(image: NDArray[Any], depth: int | None) -> Geometry:
+    """The geometry of a picture of which `depth` bits count.
+
+    Raises:
+        UsageError: `depth` does not fit the type of the samples.
+        ImageError: Samples have more bits.
+    """
+    bands = 1 if image.ndim == 2 else 3
+    geometry = Geometry(image.shape[1], image.shape[0], bands, check_depth(image.dtype, depth))
+    if geometry.depth < 16 and image.dtype == np.uint16 and int(image.max()) >> geometry.depth:
+        raise ImageError(
+            f"the picture has samples up to {image.max()}, but {geometry.depth} bits end at "
+            f"{(1 << geometry.depth) - 1}: give a higher depth"
+        )
+    return geometry
 
 
 def check_mtu(mtu: int) -> int:
