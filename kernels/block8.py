@@ -156,10 +156,13 @@ class Core:
         return encoder.push(image[first : int(lib.b8_last_row(settings.geometry.native(), end))])
 
     def store_rows(self, image: NDArray[Any], begin: int, end: int, settings: Settings) -> NDArray[np.int16]:
-        """Transform rows of units without coding them: int16 [units, 1536], for `encode_stored`."""
+        """Transform rows of units without coding them: int16 [units, 1536], for `encode_stored`.
+
+        Block columns beyond the picture's right edge are 0.
+        """
         geometry = settings.geometry
         memory = _Memory(int(lib.b8_encoder_bytes(geometry.native(), settings.mtu)))
-        store = np.empty(((end - begin) * geometry.units_x, UNIT_SAMPLES), np.int16)
+        store = np.zeros(((end - begin) * geometry.units_x, UNIT_SAMPLES), np.int16)
         _check(
             lib.b8_store_rows(
                 memory.pointer, memory.size, geometry.native(), self._tables, settings.options, begin, end,

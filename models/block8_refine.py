@@ -6,6 +6,7 @@ Sets are fitted from coarse to fine: the layers above a set's own are coded with
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,8 @@ def trace_refinements(
         height, width = picture.shape[:2]
         geometry = Geometry(width, height, 1 if picture.ndim == 2 else 3, 8)
         header = layer_settings(core, geometry, step=step, layer=0).header
-        framed = encode_layers(core, picture, geometry, step=step, mtu=mtu, digest=bytes(2))
+        store_rows = partial(core.store_rows, picture)
+        framed = encode_layers(core, store_rows, geometry, step=step, mtu=mtu, digest=bytes(2))
         packets = [read_packet(packet, header) for packet in framed]
         layers = Layers(core, geometry, step)
         log = np.empty(128 * picture.size + 4096, np.uint16)

@@ -93,6 +93,14 @@ class Analysis(_Transform):
     threads = _ANALYSIS_THREADS
     kernels = ("b8_analysis_grey", "b8_analysis_rgb")
 
+    def geometry(self, image: Any) -> Geometry:
+        """The geometry of a frame on the GPU.
+
+        Raises:
+            ImageError: It is none that can be transformed.
+        """
+        return geometry_of(view_of(image, self.device, self._begin(None), "the picture"))
+
     def __call__(self, image: Any, *, stream: Any = None, out: Any = None) -> Any:
         """Transform a frame.
 

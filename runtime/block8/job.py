@@ -66,23 +66,26 @@ class Job:
 
     Attributes:
         core: The coder.
-        image: uint8, or uint16 if the depth is above 8: [height, width] or [height, width, 3], contiguous.
+        image: uint8, or uint16 if the depth is above 8: [height, width] or [height, width, 3], contiguous; None if a
+            GPU has transformed it.
         geometry: The picture's.
         mtu: Most bytes of a packet.
         digest: First two bytes of the bundle's digest.
         finer: uint8 [units], step indices by which units are finer, or None.
         threads: How many to work with; the bytes do not depend on it.
         interleave: Put units that touch into different packets.
+        store: int16 [units, 1536], the whole picture's coefficients, if a GPU has transformed it.
     """
 
     core: Core
-    image: NDArray[Any]
+    image: Any  # NDArray[Any], or None
     geometry: Geometry
     mtu: int
     digest: bytes
     finer: NDArray[np.uint8] | None
     threads: int
     interleave: bool = False
+    store: NDArray[np.int16] | None = None
 
     def settings(self, step: int, header_step: int | None = None) -> Settings:
         """How the core codes this picture at a step, given by its index.
@@ -116,9 +119,21 @@ class Job:
         settings = self.settings(step)
 
         def work(rows: tuple[int, int]) -> bytes:
-            return joined(self.core.encode_rows(self.image, *rows, settings))
+            return joined(self.encode_rows(*rows, settings))
 
         return in_order(work, slices_of(self.geometry), self.threads)
+
+    def encode_rows(self, begin: int, end: int, settings: Settings) -> list[Packet]:
+        """Code the rows of units [begin, end)."""
+        if self.store is not None:
+            return self.core.encode_stored(self.store_rows(begin, end, settings), begin, end, settings)
+        return self.core.encode_rows(self.image, begin, end, settings)
+
+    def store_rows(self, begin: int, end: int, settings: Settings) -> NDArray[np.int16]:
+        """The coefficients of the rows of units [begin, end)."""
+        if self.store is not None:
+            return self.store[begin * self.geometry.units_x : end * self.geometry.units_x]
+        return self.core.store_rows(self.image, begin, end, settings)
 
     def for_budget(self, budget: int) -> Job:
         """The job, interleaved only if slices have several packets at this budget in bytes."""

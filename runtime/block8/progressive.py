@@ -11,17 +11,18 @@ from farlook.runtime.block8.threads import in_order
 from farlook.runtime.errors import CorruptStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from farlook.kernels.block8 import Coefficients, Core, Geometry, Packet
+    from farlook.kernels.block8 import Coefficients, Core, Geometry, Packet, Settings
     from farlook.runtime.block8.stream import Header
 
 
 def encode_layers(
     core: Core,
-    image: NDArray[Any],
+    store_rows: Callable[[int, int, Settings], NDArray[np.int16]],
     geometry: Geometry,
     *,
     step: int,
@@ -33,7 +34,7 @@ def encode_layers(
 
     Args:
         core: The coder.
-        image: uint8, or uint16 if the depth is above 8: [height, width] or [height, width, 3], contiguous.
+        store_rows: Gives the coefficients of rows of units [begin, end), as `Core.store_rows` does.
         geometry: The picture's.
         step: Index of the last layer's step.
         mtu: Most bytes of a packet.
@@ -52,7 +53,7 @@ def encode_layers(
     stores: dict[tuple[int, int], NDArray[Any]] = {}
 
     def first_layer(rows: tuple[int, int]) -> tuple[NDArray[Any], list[Packet]]:
-        store = core.store_rows(image, *rows, settings)
+        store = store_rows(*rows, settings)
         return store, layers.encode_rows(store, *rows, settings)
 
     def refine(rows: tuple[int, int]) -> list[tuple[float, Packet]]:

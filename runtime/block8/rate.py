@@ -60,7 +60,7 @@ class _Search:
         self._slices = slices_of(job.geometry)
         any_step = job.settings(0)
         self._stores: list[NDArray[np.int16]] = list(
-            in_order(lambda rows: job.core.store_rows(job.image, *rows, any_step), self._slices, job.threads)
+            in_order(lambda rows: job.store_rows(*rows, any_step), self._slices, job.threads)
         )
         every = _SAMPLE_EVERY if job.geometry.units_y >= _SAMPLE_ROWS else 1
         self._rows = range(job.geometry.units_y)[every // 2 :: every]

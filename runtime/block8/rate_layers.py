@@ -28,7 +28,7 @@ def code_layers(job: Job, step: int) -> list[bytes]:
     """All packets of a picture, down to the step of this index; see `encode_layers`."""
     return encode_layers(
         job.core,
-        job.image,
+        job.store_rows,
         job.geometry,
         step=step,
         mtu=job.mtu,
@@ -48,7 +48,7 @@ def code_layers_within(job: Job, budget: int) -> list[bytes]:
     count = min(_SAMPLE_ROWS, geometry.units_y)
     rows = [int((i + 0.5) * geometry.units_y / count) for i in range(count)]
     settings = job.settings(0)
-    demand = Demand(geometry, [job.core.store_rows(job.image, row, row + 1, settings) for row in rows])
+    demand = Demand(geometry, [job.store_rows(row, row + 1, settings) for row in rows])
     step = demand.step_for(_SPARE * budget, geometry.units_y / count)
     packets = code_layers(job, step)
     for _ in range(_TRIES):

@@ -62,9 +62,7 @@ class _Loop:
         self._rows = [sum(self._slices[number]) // 2 for number in self._picked]
         any_step = job.settings(0)
         self._stores = list(
-            in_order(
-                lambda row: job.core.store_rows(job.image, row, row + 1, any_step), self._rows, job.threads
-            )
+            in_order(lambda row: job.store_rows(row, row + 1, any_step), self._rows, job.threads)
         )
         self._demand = Demand(job.geometry, self._stores)
 
@@ -128,7 +126,7 @@ class _Loop:
         settings = job.settings(step, header_step=self._main)
 
         def work(number: int) -> bytes:
-            return joined(job.core.encode_rows(job.image, *self._slices[number], settings))
+            return joined(job.encode_rows(*self._slices[number], settings))
 
         self._coded |= zip(chosen, in_order(work, chosen, job.threads), strict=True)
         self._steps |= dict.fromkeys(chosen, step)
