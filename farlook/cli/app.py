@@ -18,6 +18,7 @@ from farlook.cli import (
     export,
     info,
     profile,
+    report,
     sensitivity,
     train,
     verify,
@@ -67,6 +68,7 @@ for _module in (
     build,
     profile,
     bench,
+    report,
     doctor,
 ):
     _module.register(app)

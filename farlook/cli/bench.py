@@ -24,9 +24,9 @@ _EPILOG = """Examples:
 
 farlook bench pictures/ -o results/
 
-farlook bench pictures/ --codec farlook:block8,jpeg2000,webp:m6:half --rates 0.15,0.3 -o few/
+farlook bench pictures/ -c farlook:block8,jpeg2000 --rates 0.15,0.3 -o few/
 
-farlook bench pictures/ --codec farlook:block8,jpeg,mozjpeg? --grey --repeats 0 --json -o grey/
+farlook bench pictures/ -c farlook:block8,jpeg,mozjpeg? --grey -o grey/
 """
 
 

@@ -40,7 +40,8 @@ EXAMPLES = [example for command in VERBS.values() for example in examples(comman
 RUNNABLE = [
     example
     for example in EXAMPLES
-    if example.split()[1] not in ("train", "export", "build", "calibrate", "sensitivity", "verify")
+    if example.split()[1]
+    not in ("train", "export", "build", "calibrate", "sensitivity", "verify", "bench", "report")
 ]
 
 

@@ -1,0 +1,384 @@
+"""The report: one page with plots, tables and pictures that needs nothing from elsewhere.
+
+The tables are written here, the plots are drawn by `html/page.js` from the same numbers. Every name is escaped:
+files and codecs may be called anything.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from farlook import __version__
+from farlook.benchmarks.page_data import Extras, page_data, set_name
+from farlook.benchmarks.page_styles import label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from farlook.benchmarks.results import Metric, Results
+
+    Json = dict[str, Any]
+
+_HTML = Path(__file__).parent / "html"
+_STRONG = 60
+"""Per cent of BD-rate from which a table's cell is tinted no more."""
+
+
+def render(
+    title: str, every: Sequence[Results], folders: Sequence[Path], extras: Extras, crop_rate: float = 0.15
+) -> str:
+    """The page as HTML.
+
+    Args:
+        title: Its heading.
+        every: Sets of results; the first is shown first.
+        folders: Where each is.
+        extras: What else to show.
+        crop_rate: See `page_data`.
+
+    Raises:
+        FarlookError: See `page_data`.
+    """
+    data = page_data(every, folders, extras, crop_rate)
+    parts = {
+        "title": escape(title),
+        "lead": _lead(every),
+        "summary": _summary(every[0], data),
+        "set_choice": '<fieldset class="choice" id="set-choice"><legend>Pictures</legend></fieldset>'
+        if len(every) > 1
+        else "",
+        "rate_panels": _panels(every, _rate_panel),
+        "bd_panels": _panels(every, _bd_panel),
+        "speed": _speed(every),
+        "pictures": _pictures(data),
+        "latency": _latency(data),
+        "loss": _loss(data),
+        "how": _how(every),
+        "footer": f"Written by farlook {escape(__version__)}. This page loads nothing from elsewhere.",
+        "data": _script_json(data),
+        "css": _asset("page.css"),
+        "js": _asset("page.js"),
+    }
+    # All at once: what is put in is not looked through for more.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
+
+
+def _asset(name: str) -> str:
+    return (_HTML / name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _script_json(data: Json) -> str:
+    """JSON that no script element ends in."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _lead(every: Sequence[Results]) -> str:
+    codecs = list(dict.fromkeys(codec for results in every for codec in results.codecs))
+    sets = [f"{len(results.pictures)} pictures of {set_name(results)}" for results in every]
+    machine = every[0].setup["machine"]
+    return escape(
+        f"{_count(len(codecs), 'codec')} on {_joined(sets)}. Rates are those of whole files, every header included; "
+        f"measured by farlook bench on {machine['processor']}."
+    )
+
+
+def _summary(results: Results, data: Json) -> str:
+    """The first codec against every other, as bars."""
+    tested, metric = results.codecs[0], results.metrics[0]
+    rows = []
+    largest = max((abs(d[0]) for d in _found_deltas(results, tested, metric)), default=1.0)
+    ours = results.speed(tested, "encode")
+    for anchor in results.codecs[1:]:
+        delta = results.delta(tested, anchor, metric)
+        if delta is None:
+            continue
+        theirs = results.speed(anchor, "encode")
+        speed = f"{_times(ours.median / theirs.median)} as fast" if ours and theirs else ""
+        bar = f'<i style="--size: {abs(delta.rate) / largest:.3f}"></i>{_signed(delta.rate, 0)}&#8239;%'
+        kind = "bar" if delta.rate <= 0 else "bar more"
+        rows.append(
+            f'<tr><th scope="row">{escape(label(anchor))}</th>'
+            f'<td class="track"><span class="{kind}">{bar}</span></td><td class="speed">{speed}</td></tr>'
+        )
+    if not rows:
+        return ""
+    name = escape(label(tested))
+    head = (
+        f'<thead><tr><th scope="col">against</th><th scope="col" class="track">bytes at equal {escape(metric.label)}'
+        '</th><th scope="col" class="speed">encodes</th></tr></thead>'
+    )
+    return (
+        f'<section id="summary" aria-labelledby="summary-title"><h2 id="summary-title">{name} beside the others</h2>'
+        f"<p>{escape(set_name(results))}: by how much its files are smaller (&minus;) or larger (+) than another "
+        f"codec's.</p>"
+        f'<table class="bars">{head}<tbody>{"".join(rows)}</tbody></table></section>'
+    )
+
+
+def _found_deltas(results: Results, tested: str, metric: Metric) -> list[tuple[float, int]]:
+    found = (results.delta(tested, anchor, metric) for anchor in results.codecs if anchor != tested)
+    return [(delta.rate, delta.pictures) for delta in found if delta]
+
+
+def _panels(every: Sequence[Results], panel: Any) -> str:
+    """A panel for each set and figure of merit, all but the first hidden."""
+    parts = []
+    for results in every:
+        for metric in results.metrics:
+            shown = "" if not parts else " hidden"
+            where = f'data-set="{escape(set_name(results))}" data-metric="{metric.key}"'
+            title = f"{metric.label}, {set_name(results)}, {_count(len(results.pictures), 'picture')}"
+            parts.append(
+                f'<div class="panel" {where}{shown}><h3>{escape(title)}</h3>{panel(results, metric)}</div>'
+            )
+    return "\n".join(parts)
+
+
+def _rate_panel(results: Results, metric: Metric) -> str:
+    where = f'data-set="{escape(set_name(results))}" data-metric="{metric.key}"'
+    unit = f", {metric.unit}" if metric.unit else ""
+    return (
+        f'<div class="plot" data-kind="rate" {where}></div>'
+        f"<details><summary>The numbers</summary>{_rate_table(results, metric, unit)}</details>"
+    )
+
+
+def _rate_table(results: Results, metric: Metric, unit: str) -> str:
+    digits = 4 if metric.similarity else 2
+    header = [f"{metric.label}{unit}, at most", *(f"{rate:g} bpp" for rate in results.rates)]
+    rows = []
+    for codec in results.codecs:
+        means = {point["rate"]: point for point in results.means(codec)}
+        cells = [
+            f"<td>{means[rate][metric.key]:.{digits}f} <small>{means[rate]['bpp']:.3f}</small></td>"
+            if rate in means
+            else f"<td><small>{len(results.at(codec, rate))} of {len(results.pictures)}</small></td>"
+            for rate in results.rates
+        ]
+        rows.append(_row(codec, cells))
+    note = (
+        '<p class="note">Small: the mean rate of the files; or of how many pictures the codec has a file that '
+        "small, where it is not all.</p>"
+    )
+    return _table(header, rows) + note
+
+
+def _bd_panel(results: Results, metric: Metric) -> str:
+    rows = []
+    for tested in results.codecs:
+        cells = [_bd_cell(results, tested, anchor, metric) for anchor in results.codecs]
+        rows.append(_row(tested, cells))
+    return _table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
+
+
+def _bd_cell(results: Results, tested: str, anchor: str, metric: Metric) -> str:
+    if tested == anchor:
+        return '<td class="self">&middot;</td>'
+    delta = results.delta(tested, anchor, metric)
+    if delta is None:
+        return "<td>&ndash;</td>"
+    tone = "--better" if delta.rate < 0 else "--worse"
+    alpha = 0.32 * min(abs(delta.rate) / _STRONG, 1)
+    few = delta.pictures < len(results.pictures)
+    count = f" <small>[{delta.pictures}]</small>" if few else ""
+    unit = "dB" if metric.similarity or metric.unit == "dB" else ""
+    title = f"over {delta.low:.2f} to {delta.high:.2f} {unit}, mean of {_count(delta.pictures, 'picture')}"
+    return (
+        f'<td class="tint" style="--tone: var({tone}); --alpha: {alpha:.2f}" title="{escape(title)}">'
+        f"{_signed(delta.rate, 1)}{count}</td>"
+    )
+
+
+def _speed(every: Sequence[Results]) -> str:
+    timed = [results for results in every if any(results.timings.values())]
+    if not timed:
+        return ""
+
+    def panel(results: Results, metric: Metric) -> str:
+        where = f'data-set="{escape(set_name(results))}" data-metric="{metric.key}"'
+        plots = "".join(
+            f'<div class="plot" data-kind="speed" {where} data-what="{what}"></div>'
+            for what in ("encode", "decode")
+        )
+        return f'<div class="pair">{plots}</div>'
+
+    tables = "".join(f"<h3>{escape(set_name(results))}</h3>{_speed_table(results)}" for results in timed)
+    return f"""<section id="speed" aria-labelledby="speed-title">
+<h2 id="speed-title">Speed against bytes at equal quality</h2>
+<p>Megapixels a second on one core, on a logarithmic scale, against the bytes that the codec needs for the same
+quality: the best place is down on the right. Marks are medians over all pictures, rates and repeats, lines reach
+from quartile to quartile.</p>
+<div class="pick"><label>Bytes against<select id="anchor"></select></label></div>
+{_panels(timed, panel)}
+<details><summary>The numbers</summary>{tables}</details>
+</section>"""
+
+
+def _speed_table(results: Results) -> str:
+    header = ["Megapixels a second, one core", "encode", "quartiles", "decode", "quartiles"]
+    rows = []
+    for codec in results.codecs:
+        cells = []
+        for what in ("encode", "decode"):
+            spread = results.speed(codec, what)
+            cells += (
+                [
+                    f"<td>{_digits(spread.median)}</td>",
+                    f"<td>{_digits(spread.low)} to {_digits(spread.high)}</td>",
+                ]
+                if spread
+                else ["<td>&ndash;</td>", "<td></td>"]
+            )
+        rows.append(_row(codec, cells))
+    return _table(header, rows)
+
+
+def _pictures(data: Json) -> str:
+    if not data["crops"]:
+        return ""
+    rates = {crop["rate"] for crop in data["crops"]}
+    rate = _joined([f"{rate:g}" for rate in sorted(rates)])
+    return f"""<section id="pictures" aria-labelledby="pictures-title">
+<h2 id="pictures-title">Before and after, at equal bytes</h2>
+<p>Each codec's largest file within {rate} bits a pixel. Shown is the part of the picture with the most detail, chosen
+by the original alone, without further loss.</p>
+<div class="pick"><label>Picture<select id="picture"></select></label><label>Left<select id="left"></select></label>
+<label>Right<select id="right"></select></label></div>
+<figure class="figure">
+<div class="stage" id="stage"><img class="before" alt=""><img class="after" alt="">
+<input type="range" min="0" max="100" value="50" step="1" aria-label="How much of the left picture is shown">
+<div class="divider" aria-hidden="true"></div></div>
+<figcaption class="captions"><span id="left-caption"></span><span id="right-caption"></span></figcaption>
+</figure>
+</section>"""
+
+
+def _latency(data: Json) -> str:
+    if not data["latency"]:
+        return ""
+    parts = []
+    for number, profile in enumerate(data["latency"]):
+        title = ", ".join(
+            str(profile[key]) for key in ("codec", "size", "bands", "backend", "machine") if profile[key]
+        )
+        parts.append(
+            f'<figure class="figure"><h3>{escape(title)}</h3>'
+            f'<div class="plot" data-kind="latency" data-number="{number}"></div>'
+            f"<details><summary>The numbers</summary>{_latency_table(profile)}</details></figure>"
+        )
+    return f"""<section id="latency" aria-labelledby="latency-title">
+<h2 id="latency-title">Latency</h2>
+<p>Where a frame's time goes, by farlook profile: bars are means of the stages, the lines below them reach from the
+median of the whole call to its 99th percentile.</p>
+{"".join(parts)}
+</section>"""
+
+
+def _latency_table(profile: Json) -> str:
+    rows = []
+    for phase in profile["phases"]:
+        whole, frames = phase["whole"], phase["frames"]
+        first = [f"<td>{_digits(whole[key])}</td>" for key in ("mean", "p50", "p99")]
+        rows.append(
+            f'<tr><th scope="row">{escape(phase["direction"])}, {frames} frames</th>{"".join(first)}</tr>'
+        )
+        rows += [
+            f'<tr><th scope="row">&emsp;{escape(name)}</th><td>{_digits(mean)}</td><td></td><td></td></tr>'
+            for name, mean in phase["stages"].items()
+        ]
+    return _table(["milliseconds a frame", "mean", "median", "99th percentile"], rows)
+
+
+def _loss(data: Json) -> str:
+    if not data["loss"]:
+        return ""
+    plots = "".join(
+        f'<figure class="figure"><h3>{escape(panel)}</h3><div class="plot" data-kind="loss" '
+        f'data-number="{number}" data-panel="{escape(panel)}"></div></figure>'
+        for number, found in enumerate(data["loss"])
+        for panel in found["panels"]
+    )
+    return f"""<section id="loss" aria-labelledby="loss-title">
+<h2 id="loss-title">Packet loss</h2>
+<p>Mean quality by the share of packets that is lost, each by itself, or in bursts (dashed).</p>
+<div class="pair">{plots}</div>
+</section>"""
+
+
+def _how(every: Sequence[Results]) -> str:
+    described = {
+        codec: each["description"] for results in every for codec, each in results.setup["codecs"].items()
+    }
+    codecs = "".join(f"<dt>{escape(label(c))}</dt><dd>{escape(text)}</dd>" for c, text in described.items())
+    setup = every[0].setup
+    versions = ", ".join(
+        f"{name} {value}" for name, value in setup["versions"].items() if value != "not installed"
+    )
+    machine = setup["machine"]
+    repeats = _count(setup["repeats"], "run")
+    sets = "".join(
+        f"<dt>{escape(set_name(results))}</dt><dd>{escape(', '.join(results.pictures))}</dd>"
+        for results in every
+    )
+    return f"""<section id="how" aria-labelledby="how-title">
+<h2 id="how-title">How this was measured</h2>
+<p>At every rate, each codec's quality was searched for the largest file that is not larger, picture by picture; the
+figures are of what these files decode to. Where a codec has no file so small, its curve begins with its smallest.
+Twice the highest rate was measured too: a weaker codec's curve needs it to reach the quality that a stronger one has
+at the highest rate.</p>
+<p>PSNR of RGB is over all samples of a picture, then averaged over pictures; that of luma is of pillow's mode "L".
+SSIM (Wang, Bovik, Sheikh and Simoncelli 2004) and MS-SSIM (Wang, Simoncelli and Bovik 2003) are of the luma, MS-SSIM
+of RGB the mean of the three bands'. Delta rates integrate the logarithm of the rate, interpolated by PCHIP, over the
+quality that the codec has between the lowest and the highest rate, as far as the other has it too; similarities count
+as decibels, &minus;10&#8239;log&#8321;&#8320;(1&#8239;&minus;&#8239;x), and less than a quarter of a unit in
+common counts as none.</p>
+<p>Speeds are those of bare encode and decode calls at the settings found before, from memory to memory, by one process
+on one core while nothing else was measured: {repeats} of each in turn, after one that does not count. Codecs that are
+programs of their own (mozjpeg) count with the time to start them.</p>
+<dl>{codecs}
+<dt>Machine</dt><dd>{escape(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")}</dd>
+<dt>Versions</dt><dd>{escape(versions)}</dd>
+{sets}</dl>
+</section>"""
+
+
+def _table(header: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    body = "".join(rows)
+    return (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="{kind}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(codec: str, cells: Sequence[str]) -> str:
+    ours = ' class="ours"' if codec.startswith("farlook:") else ""
+    return f'<tr{ours}><th scope="row">{escape(label(codec))}</th>{"".join(cells)}</tr>'
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "&minus;")
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if not value:
+        return "0"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,106 @@
+"""What codecs are called and how they are drawn, in the report's page and in its pictures alike.
+
+Colours are told apart by people who see few of them, too, and codecs of one colour by their dashes and marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+COLOURS = (
+    "#c2410c",
+    "#1d5fa8",
+    "#00775a",
+    "#9c3f8c",
+    "#a87900",
+    "#2a8fbd",
+    "#5c6370",
+    "#5b3e96",
+    "#7a4b1e",
+    "#8d8f94",
+)
+"""On white, by number: vermilion, blue, green, purple, ochre, sky, slate, violet, brown; grey for references."""
+
+MARKS = ("circle", "square", "up", "diamond", "down", "cross")
+DASHES = ("", "6 3", "2 3", "8 3 2 3")
+
+_NAMES = {
+    "jpeg": "JPEG",
+    "mozjpeg": "mozjpeg",
+    "jpeg2000": "JPEG 2000",
+    "htj2k": "HTJ2K",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "jxl": "JPEG XL",
+}
+_FAMILIES = {"avif": 2, "webp": 3, "jpeg": 4, "mozjpeg": 4, "jpeg2000": 5, "htj2k": 5, "jxl": 6}
+_REFERENCE = len(COLOURS) - 1
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a codec is shown.
+
+    Attributes:
+        label: What people call it.
+        colour: Index of `COLOURS`.
+        mark: Index of `MARKS`.
+        dash: Index of `DASHES`.
+        ours: Whether it is farlook's.
+        reference: Whether others measured it.
+    """
+
+    label: str
+    colour: int
+    mark: int
+    dash: int
+    ours: bool = False
+    reference: bool = False
+
+
+def label(spec: str) -> str:
+    """What people call a codec.
+
+    >>> label("webp:m6:half"), label("farlook:block8:neural"), label("farlook:runs/mine.bundle")
+    ('WebP m6, half size', 'block8, neural decoder', 'mine')
+    """
+    name, *parameters = spec.split(":")
+    if name == "farlook" and parameters:
+        ours = PurePath(parameters[0])
+        text = ours.stem if ours.suffix == ".bundle" else parameters[0]
+        return text + "".join(f", {decoder} decoder" for decoder in parameters[1:])
+    half = parameters[-1:] == ["half"]
+    words = [_NAMES.get(name, name), *parameters[: len(parameters) - half]]
+    return " ".join(words) + (", half size" if half else "")
+
+
+def reference_key(name: str) -> str:
+    """What tells a curve that others measured from a codec of the same name."""
+    return f"published:{name}"
+
+
+def styles(specs: list[str], references: list[str]) -> dict[str, Style]:
+    """A style for every codec: the same codec looks alike in all reports, as far as there are colours."""
+    found: dict[str, Style] = {}
+    used: dict[int, int] = {}
+    for spec in specs:
+        colour = _colour(spec)
+        variant = used[colour] = used.get(colour, -1) + 1
+        ours = spec.startswith("farlook:")
+        found[spec] = Style(label(spec), colour, (colour + variant) % len(MARKS), variant % len(DASHES), ours)
+    for number, name in enumerate(references):
+        look = number % len(MARKS), 2
+        found[reference_key(name)] = Style(name, _REFERENCE, *look, reference=True)
+    return found
+
+
+def _colour(spec: str) -> int:
+    name = spec.split(":", maxsplit=1)[0]
+    if spec.startswith("farlook:block8:"):
+        return 0
+    if spec == "farlook:block8":
+        return 1
+    if name == "farlook":
+        return 7 if spec.count(":") == 1 else 0
+    return _FAMILIES.get(name, 8)
