@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from farlook.runtime.block8.neural import WINDOW
+from farlook.runtime.bundle import BLOCK8_LAYOUT, GROUND_LAYOUT
 from farlook.runtime.errors import BundleError, UsageError
 from farlook.runtime.layouts.block8_paper import BLOCK
 from farlook.runtime.neural.description import LAYOUT, Coding
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from farlook.runtime.bundle import Bundle
 
 LARGEST = 16384
+BLOCK8_STRIDE = 16
+"""Of block8's graphs: a block of chroma."""
 _ROWS, _COLUMNS, _BATCH = ("rows",), ("cols", "columns"), "batch"
 _PAPER_SIDE = 2048
 
@@ -36,6 +40,8 @@ class Sizes:
 
 def stride_of(bundle: Bundle) -> int:
     """What sides of windows are multiples of, in pixels."""
+    if bundle.layout == BLOCK8_LAYOUT:
+        return BLOCK8_STRIDE
     return int(bundle.coding["stride"]) if bundle.layout == LAYOUT else BLOCK
 
 
@@ -65,6 +71,11 @@ def default_sizes(bundle: Bundle) -> Sizes:
         BundleError: The bundle's description of its networks is damaged.
     """
     stride = stride_of(bundle)
+    if bundle.layout == GROUND_LAYOUT:
+        side = _up(WINDOW + 2 * int(bundle.coding["halo"]), stride)
+        return Sizes((stride, stride), (side, side), (side, side))
+    if bundle.layout == BLOCK8_LAYOUT:  # whole pictures
+        return Sizes((stride, stride), (1920, 1088), (4096, 4096))
     if bundle.layout != LAYOUT:
         return Sizes((stride, stride), (_PAPER_SIDE, BLOCK * 16), (_PAPER_SIDE, _PAPER_SIDE))
     try:

@@ -158,7 +158,7 @@ def read_engine(
 
     Raises:
         BackendError: There is no such engine; or it is damaged, or was made of another graph, or for another
-            machine or library. The text says what differs, and which command builds it anew.
+            machine or library: the text says what differs, and which command builds it anew. Or there is no GPU.
     """
     path = find_engine(source, backend)
     try:
@@ -173,13 +173,18 @@ def read_engine(
         raise BackendError(
             f"the engine {path} is not used: {'; '.join(found)}; rebuild it with {build_command(source, backend)}"
         )
+    if machine.gpu is None:
+        raise BackendError(f"the engine {path} cannot run here: {machine.problem}")
     return engine, fingerprint
 
 
 def differences(
     fingerprint: Fingerprint, source: GraphSource, library: str, version: str, machine: Machine
 ) -> list[str]:
-    """What of a fingerprint does not fit a graph, a library and a machine; empty if all does."""
+    """What of a fingerprint does not fit a graph, a library and a machine; empty if all does.
+
+    A machine without a GPU fits every GPU: what else differs is worth telling there, too.
+    """
     asked = {"codec": source.codec, "graph": source.name, "precision": source.precision, "library": library}
     if library == LIBRARIES["tensorrt"]:
         asked["jetpack"] = jetpack(machine)
@@ -229,7 +234,7 @@ def _other_gpu(fingerprint: Fingerprint, machine: Machine) -> list[str]:
     if fingerprint.platform != machine.platform and fingerprint.library == LIBRARIES["tensorrt"]:
         found.append(f"it was built on {fingerprint.platform}, not {machine.platform}")
     if machine.gpu is None:
-        return [*found, f"there is no GPU here to run it on: {machine.problem}"]
+        return found
     level = str(fingerprint.flags.get("hardware_compatible") or "none")
     if level == "ampere_plus":
         if machine.gpu.sm < 80:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farlook.cli.batch import STDERR, is_folder, one_line, work_through
-from farlook.cli.encode import SUFFIX
-from farlook.cli.options import Backend, Decoder, Threads
+from farlook.cli.encode import SUFFIX, say_choice
+from farlook.cli.options import Backend, Decoder, Precision, Threads, Verbose
+from farlook.runtime.backends.base import FP32
 from farlook.runtime.bundle import BLOCK8_LAYOUT, find_bundle
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import StreamError, UsageError
@@ -75,25 +76,33 @@ def decode(
     ] = None,
     decoder: Decoder = "auto",
     backend: Backend = "auto",
+    precision: Precision = FP32,
     threads: Threads = 0,
+    verbose: Verbose = False,
 ) -> None:
     """Rebuild a picture from its stream, in the format of OUT's suffix (PNG, JPEG, TIFF, WebP, BMP)."""
     if mask is not None and not lossy:
         raise UsageError("--mask shows what --lossy filled in: give both")
+
+    def opening(name: str) -> _Opened:
+        found = _open(name, decoder, backend, threads, precision)
+        if verbose:
+            say_choice(found.codec)
+        return found
+
     if lossy:
-        opening = _open(codec or _LOSSY, decoder, backend, threads)
-        STDERR.print(one_line(_decode_lossy(source, target, mask, opening)))
+        STDERR.print(one_line(_decode_lossy(source, target, mask, opening(codec or _LOSSY))))
         return
     if is_folder(source) and source.resolve() == target.resolve():
         raise UsageError("decode into another directory: here the pictures could replace their originals")
-    opened = {} if codec is None else {codec: _open(codec, decoder, backend, threads)}
+    opened = {} if codec is None else {codec: opening(codec)}
 
     def work(path: Path, output: Path) -> str:
         format_of(output)  # before the work, not after it
         stream = read_stream_file(path)
         name = codec or stream_codec(stream)
         if name not in opened:
-            opened[name] = _open(name, decoder, backend, threads)
+            opened[name] = opening(name)
         found = opened[name]
         start = time.perf_counter()
         image = found.codec.decode(stream, **found.keywords)
@@ -123,16 +132,16 @@ class _Opened:
         return f", decoder linear ({reason})" if reason else self.choice
 
 
-def _open(name: str, decoder: str, backend: str, threads: int) -> _Opened:
+def _open(name: str, decoder: str, backend: str, threads: int, precision: str) -> _Opened:
     """Open a codec, and choose block8's decoder."""
     if find_bundle(name).layout != BLOCK8_LAYOUT:
         if decoder != "auto":
             raise UsageError(f"{name} has no --decoder {decoder}: only block8 has a choice")
-        return _Opened(Codec.load(name, backend, threads))
+        return _Opened(Codec.load(name, backend, threads, precision))
     if decoder == "linear":
-        return _Opened(Codec.load(name, backend, threads))
+        return _Opened(Codec.load(name, backend, threads, precision))
     native = backend in ("auto", "native")
-    codec = Codec.load(name, backend if native else "auto", threads)
+    codec = Codec.load(name, backend if native else "auto", threads, precision)
     choose: Callable[..., tuple[NeuralDecoder | None, str]] = codec.choose_decoder  # type: ignore[attr-defined]
     network, reason = choose(decoder, "auto" if native else backend)
     keywords = {"decoder": decoder if native or network is None else network}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from farlook.cli.batch import work_through
+from farlook.cli.batch import STDERR, one_line, work_through
 from farlook.cli.options import (
     Backend,
     Bpp,
@@ -19,10 +19,13 @@ from farlook.cli.options import (
     Interleave,
     Layout,
     Mtu,
+    Precision,
     Quality,
     Roi,
     Threads,
+    Verbose,
 )
+from farlook.runtime.backends.base import FP32
 from farlook.runtime.codec import DEFAULT_CODEC, Codec
 from farlook.runtime.errors import ImageError, UsageError
 from farlook.runtime.files import write_bytes, write_packets
@@ -69,7 +72,9 @@ def encode(
         ),
     ] = False,
     backend: Backend = "auto",
+    precision: Precision = FP32,
     threads: Threads = 0,
+    verbose: Verbose = False,
 ) -> None:
     """Compress a picture (PNG, JPEG, TIFF, WebP, BMP; grey or RGB), or every picture in a directory."""
     given = {
@@ -80,7 +85,9 @@ def encode(
         "depth": depth,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    opened = Codec.load(codec, backend, threads)
+    opened = Codec.load(codec, backend, threads, precision)
+    if verbose:
+        say_choice(opened)
     opened.check_options(options)
     if packets and "mtu" not in opened.options:
         raise UsageError(f"the codec {opened.bundle.codec} has no --packets: only block8's decode alone")
@@ -105,6 +112,12 @@ def encode(
 
     new_suffix = "" if packets else SUFFIX
     work_through(source, target, suffixes=FORMATS, new_suffix=new_suffix, work=work, none_found=ImageError)
+
+
+def say_choice(codec: Codec) -> None:
+    """Print what runs a codec, and why."""
+    reason = f" ({codec.choice})" if codec.choice else ""
+    STDERR.print(one_line(f"{codec.bundle.codec} runs by {codec.backend}{reason}"))
 
 
 def _region(text: str) -> tuple[float, ...]:

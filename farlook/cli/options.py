@@ -24,7 +24,8 @@ Backend = Annotated[
     str,
     typer.Option(
         "--backend",
-        help="What runs the codec: auto; native (the C core) for block8, ort (ONNX Runtime) for networks.",
+        help="What runs the codec: auto; native (the C core) for block8; for networks ort (ONNX Runtime), ort-cuda, "
+        "ort-trt, and tensorrt and rtx (engines of farlook build).",
     ),
 ]
 Decoder = Annotated[
@@ -35,6 +36,16 @@ Decoder = Annotated[
         "neural:BUNDLE; auto: neural where it can be had.",
         metavar="auto|linear|neural",
     ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Which of a bundle's networks run: fp32; fp16 or int8 from a bundle that was calibrated, or as engines.",
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Say what runs the networks, and why it and nothing else.")
 ]
 Threads = Annotated[int, typer.Option("--threads", "-t", help="Threads to work with; 0: all cores.", min=0)]
 Mtu = Annotated[

@@ -69,7 +69,6 @@ def test_json_has_all_of_it(mine, capfd):
         ),
         (["block8-paper", *RTX, "--shapes", "64"], 2, "--shapes takes MIN,OPT,MAX"),
         (["block8-paper", *RTX, "--workspace", "much"], 2, "'much' is no size"),
-        (["block8-paper", *RTX, "--precision", "int8"], 5, "farlook calibrate"),
     ],
 )
 def test_what_cannot_be_built_says_why(capfd, arguments, code, message):
@@ -91,6 +90,12 @@ def test_a_compute_capability_that_is_none_is_refused(capfd):
 
 
 @pytest.mark.usefixtures("library")
+def test_int8_needs_a_bundle_that_was_calibrated(capfd, tmp_path):
+    assert run(["build", "block8-paper", *RTX, "--precision", "int8", "-o", str(tmp_path)]) == 5
+    assert "farlook calibrate" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("library")
 def test_a_folder_that_cannot_be_made_is_an_error(mine, capfd):
     assert run(["build", str(mine), *RTX, *SMALL, "-o", str(mine / "below")]) == 7
     assert "choose another by -o DIR" in capfd.readouterr().err
@@ -106,3 +111,34 @@ def test_without_tensorrt_for_rtx_the_extra_is_named():
     )
     assert done.returncode == 6
     assert "pip install 'farlook[rtx]'" in done.stderr
+
+
+def test_encode_and_decode_say_what_runs_and_why(tmp_path, photo, capfd):
+    stream, picture = str(tmp_path / "photo.flk"), str(tmp_path / "photo.png")
+    assert run(["encode", str(photo), stream, "--codec", "block8-paper", "--verbose"]) == 0
+    assert run(["decode", stream, picture, "--verbose"]) == 0
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("block8-paper runs by ")]
+    assert len(lines) == 2
+    assert "onnxruntime" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--precision", "fp8"], 2, "there is no precision 'fp8'"),
+        (["--precision", "int8", "--backend", "ort"], 5, "no int8 analysis graph"),
+        (["--backend", "tensorrt"], 6, "farlook build block8-paper --precision fp32 --target local"),
+        (
+            ["--backend", "rtx", "--precision", "fp16"],
+            6,
+            "farlook build block8-paper --precision fp16 --target rtx",
+        ),
+    ],
+)
+def test_what_does_not_run_here_comes_with_the_command(
+    tmp_path, monkeypatch, photo, capfd, arguments, code, message
+):
+    monkeypatch.setenv("FARLOOK_ENGINES", str(tmp_path / "none"))
+    arguments = ["encode", str(photo), str(tmp_path / "x.flk"), "--codec", "block8-paper", *arguments]
+    assert run(arguments) == code
+    assert message in capfd.readouterr().err

@@ -144,9 +144,16 @@ def test_a_graph_that_the_bundle_does_not_hold_is_known_by_the_one_it_is_made_of
     assert found(replace(fingerprint, source="c" * 64), made, machine())
 
 
-def test_without_a_gpu_that_is_what_differs(fingerprint, source, machine):
+@pytest.mark.usefixtures("path")
+def test_without_a_gpu_it_cannot_run(fingerprint, source, machine):
     here = machine(gpu=None, problem="there is no NVIDIA driver", cuda=0)
-    assert "there is no GPU here to run it on: there is no NVIDIA driver" in found(fingerprint, source, here)
+    assert found(fingerprint, source, here) == []
+    with pytest.raises(BackendError, match=r"engine cannot run here: there is no NVIDIA driver$"):
+        read_engine(source, "tensorrt", VERSION, here)
+    with pytest.raises(
+        BackendError, match=r"it was built by tensorrt 10\.3\.0, not 11\.1\.0; rebuild it with"
+    ):
+        read_engine(source, "tensorrt", "11.1.0", here)
 
 
 @pytest.mark.parametrize(

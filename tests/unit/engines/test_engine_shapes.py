@@ -12,9 +12,10 @@ from farlook.export.engine_shapes import (
     parse_sizes,
     stride_of,
 )
-from farlook.runtime.bundle import Bundle, shipped_bundles
+from farlook.runtime.block8.neural import WINDOW
+from farlook.runtime.bundle import Bundle, shipped_bundles, shipped_decoders
 from farlook.runtime.errors import BundleError, UsageError
-from farlook.runtime.neural.description import LAYOUT, Coding
+from farlook.runtime.neural.description import LAYOUT, Coding, Graph
 from farlook.runtime.neural.windows import cut
 
 SIZES = Sizes((32, 64), (512, 256), (1280, 1024))
@@ -93,6 +94,15 @@ def test_the_largest_window_of_a_codec_fits(path, side):
     for graph in (coding.analysis, coding.synthesis):
         for window in cut(side, graph, coding.stride):
             assert sizes.smallest[0] <= window.stop - window.start <= sizes.largest[0]
+
+
+@pytest.mark.parametrize("path", shipped_decoders().values(), ids=lambda path: path.stem)
+def test_the_largest_window_of_a_decoder_for_the_ground_fits(path):
+    bundle = Bundle.open(path)
+    graph = Graph((), int(bundle.coding["halo"]), 0)
+    sizes = default_sizes(bundle)
+    for window in cut(16384, graph, stride_of(bundle), WINDOW):
+        assert sizes.smallest[0] <= window.stop - window.start <= sizes.largest[0]
 
 
 def test_a_damaged_description_is_named(make_bundle):
