@@ -98,6 +98,30 @@ def write_ground_bundle(
     return manifest
 
 
+def add_graphs(path: str | os.PathLike[str], bundle: Bundle, graphs: Mapping[str, bytes]) -> dict[str, Any]:
+    """Write a copy of a bundle of block8 with FP32 graphs beside its tables; the coding digest stays.
+
+    Args:
+        path: Where to, whole or not at all; equal arguments make equal bytes.
+        bundle: The bundle to copy.
+        graphs: Serialized ONNX models, by name ("analysis", "synthesis").
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BundleError: A member of the bundle is missing or damaged.
+        OutputError: The file cannot be written.
+    """
+    listed = {
+        name: {"fp32": {"file": f"{name}.onnx", "sha256": _sha256(graph)}} for name, graph in graphs.items()
+    }
+    members = bundle.members() | {f"{name}.onnx": graph for name, graph in graphs.items()}
+    manifest = {**bundle.manifest, "graphs": listed}
+    _write(path, manifest, members)
+    return manifest
+
+
 def add_precisions(
     path: str | os.PathLike[str],
     bundle: Bundle,

@@ -18,6 +18,8 @@ farlook export block8 -o mine.bundle -w runs/mine/model.safetensors
 farlook export block8 --format c -o flight/
 
 farlook export block8 --format c -o camera/ --grey --max-width 2048
+
+farlook export block8 --format onnx -o block8-graphs.bundle
 """
 
 _PAPER_EPILOG = """Examples:
@@ -47,6 +49,7 @@ class Format(str, Enum):
 
     BUNDLE = "bundle"
     C = "c"
+    ONNX = "onnx"
 
 
 class GraphFormat(str, Enum):
@@ -69,7 +72,12 @@ def block8(
         Path, typer.Option("--output", "-o", help="The bundle to write; for c a directory, new or empty.")
     ],
     format_: Annotated[
-        Format, typer.Option("--format", help="bundle: trained tables; c: the encoder as C99 source files.")
+        Format,
+        typer.Option(
+            "--format",
+            help="bundle: trained tables; c: the encoder as C99 source files; onnx: a bundle that has the "
+            "transform as ONNX graphs too, for engines.",
+        ),
     ] = Format.BUNDLE,
     weights: Annotated[
         Path | None,
@@ -79,7 +87,7 @@ def block8(
     ] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", help="c: whose tables; default: as shipped.", metavar="BUNDLE"),
+        typer.Option("--bundle", help="c, onnx: whose tables; default: as shipped.", metavar="BUNDLE"),
     ] = None,
     max_width: Annotated[
         int, typer.Option("--max-width", help="c: widest picture; memory grows with it.", min=1, max=16384)
@@ -88,17 +96,25 @@ def block8(
         int, typer.Option("--max-mtu", help="c: most bytes of a packet.", min=64, max=16384)
     ] = 1024,
     rgb: Annotated[
-        bool, typer.Option("--rgb/--grey", help="c: RGB and grey pictures, or grey ones in less memory.")
+        bool,
+        typer.Option(
+            "--rgb/--grey",
+            help="c: RGB and grey pictures, or grey ones in less memory; onnx: graphs of which.",
+        ),
     ] = True,
 ) -> None:
-    """Write trained tables as a bundle, or the encoder with its tables as C for a flight computer."""
-    if format_ is Format.C:
+    """Write trained tables as a bundle, the encoder as C for a flight computer, or its transform as ONNX graphs."""
+    if format_ is not Format.BUNDLE:
         if weights is not None:
             raise UsageError("--weights is for bundles: export one, and give it with --bundle")
-        _export_c(output, bundle, max_width, max_mtu, 3 if rgb else 1)
+        bands = 3 if rgb else 1
+        if format_ is Format.C:
+            _export_c(output, bundle, max_width, max_mtu, bands)
+        else:
+            _export_onnx(output, bundle, bands)
         return
     if bundle is not None:
-        raise UsageError("--bundle is for --format c: a bundle is made of --weights")
+        raise UsageError("--bundle is for --format c and onnx: a bundle is made of --weights")
     from farlook.models.block8_bundle import export_block8
 
     manifest = export_block8(output, weights)
@@ -113,6 +129,13 @@ def _export_c(output: Path, bundle: Path | None, max_width: int, max_mtu: int, b
         f"wrote {output}: tables of {written.table_bytes:,} bytes, working memory of "
         f"{written.encoder_bytes:,} bytes for widths to {max_width}"
     )
+
+
+def _export_onnx(output: Path, bundle: Path | None, bands: int) -> None:
+    from farlook.export.block8_onnx import export_block8_onnx
+
+    manifest = export_block8_onnx(output, bundle, bands=bands, report=STDERR.print)
+    STDERR.print(f"wrote {output}, coding digest {manifest['coding_digest'][:8]}")
 
 
 @export.command("block8-paper", epilog=_PAPER_EPILOG)
