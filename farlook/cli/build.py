@@ -29,7 +29,7 @@ farlook build mfca.bundle --precision fp16
 
 farlook build block8-paper --precision fp32 --target rtx --sm 86,89,120
 
-farlook build mfca.bundle --precision int8 --shapes 64x64,512x512,1280x1280 --workspace 1G
+farlook build mfca.bundle --shapes 64x64,512x512,1280x1280 --workspace 1G
 """
 
 

@@ -82,7 +82,7 @@ def place(tmp_path, photo, stream, monkeypatch):
         (
             "encode photo.png x.flk -c block8-paper --backend abacus",
             2,
-            "there is no backend 'abacus'; choose one of: auto, ort",
+            "there is no backend 'abacus'; choose one of: auto, tensorrt, rtx",
         ),
         ("decode photo.flk x.png --backend abacus", 2, "there is no backend"),
         (
@@ -114,7 +114,7 @@ def place(tmp_path, photo, stream, monkeypatch):
         (
             "encode photo.png x.flk --codec nope",
             5,
-            "there is no codec or bundle 'nope'; farlook ships: block8, block8-paper",
+            "there is no codec or bundle 'nope'; farlook ships: aara, block8, block8-paper",
         ),
         ("decode photo.flk x.png --codec nope", 5, "there is no codec or bundle"),
         ("compare photo.png -o x.png --codec nope", 5, "there is no codec or bundle"),
