@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from farlook.runtime.backends.base import FP32, PRECISIONS
-from farlook.runtime.bundle import find_bundle
+from farlook.runtime.bundle import BLOCK8_LAYOUT, find_bundle
 from farlook.runtime.errors import BundleError, UsageError
 from farlook.runtime.stream import stream_codec
 
@@ -80,8 +80,8 @@ class Codec(ABC):
         module, name = _KINDS.get(bundle.layout, _NETWORKS)
         if precision not in PRECISIONS:
             raise UsageError(f"there is no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
-        if precision != FP32 and not bundle.graphs:
-            raise UsageError(f"{bundle.codec} has no networks: there is no {precision} of it")
+        if precision != FP32 and (bundle.layout == BLOCK8_LAYOUT or not bundle.graphs):
+            raise UsageError(f"{bundle.codec} runs no networks: there is no {precision} of it")
         chosen = {"precision": precision} if precision != FP32 else {}
         codec: Codec = getattr(import_module(module), name)(bundle, backend, threads, **chosen)
         return codec
