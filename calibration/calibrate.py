@@ -11,8 +11,8 @@ from farlook.calibration.fp16 import to_fp16
 from farlook.calibration.networks import SWEEP, Network, measure_ranges, open_networks
 from farlook.calibration.ranges import METHODS, PERCENTILE
 from farlook.calibration.sensitivity import BUDGET, Mixture, keep_worst
+from farlook.calibration.subjects import fitter, open_subject
 from farlook.export.bundle import add_precisions
-from farlook.runtime.codec import Codec
 from farlook.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ def open_meter(
     advance: Callable[[], None] = lambda: None,
 ) -> Meter:
     """A meter of the bundle's FP32 codec in ONNX Runtime."""
-    return Meter(Codec.load(bundle.path, "ort", threads), pictures, QUALITIES, advance)
+    fitted = list(map(fitter(bundle), pictures))
+    return Meter(open_subject(bundle, "ort", threads), fitted, QUALITIES, advance)
 
 
 def _groups(network: Network) -> list[str]:

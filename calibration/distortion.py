@@ -24,6 +24,7 @@ QUALITIES = (10, 35, 65, 90)
 MOST_PSNR = 100.0
 """Stands for that of equal pictures, so that means stay finite."""
 _LEAST_OVERLAP = 0.1
+_LARGEST_LOG = 10.0
 
 
 @dataclass(frozen=True)
@@ -135,20 +136,26 @@ def bd_rate(tested: Points, anchor: Points) -> float:
     """Bjontegaard's delta rate in per cent: what `tested` needs more than `anchor`; infinite if they do not meet.
 
     Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001, with piecewise cubic
-    interpolation of the logarithm of the rate, over the PSNR that both reach.
+    interpolation of the logarithm of the rate. The average goes up to the PSNR that `anchor` reaches: where
+    `tested` ends below, it goes on with its last slope. Over what both reach, as is common, a curve that saturates
+    would count as a good one.
 
     >>> anchor = Points((100, 200, 400), (25.0, 28.0, 31.0))
     >>> round(bd_rate(Points((50, 100, 200), (25.0, 28.0, 31.0)), anchor), 6)
     -50.0
     """
-    curves = [_rising(points) for points in (tested, anchor)]
-    if any(len(values) < 2 for values, _ in curves):
+    (mine, my_logs), (others, their_logs) = _rising(tested), _rising(anchor)
+    if min(len(mine), len(others)) < 2:
         return math.inf
-    bottom, top = max(values[0] for values, _ in curves), min(values[-1] for values, _ in curves)
-    if top - bottom < _LEAST_OVERLAP:
+    bottom, top = max(mine[0], others[0]), others[-1]
+    if min(mine[-1], top) - bottom < _LEAST_OVERLAP:
         return math.inf
-    mine, others = (integral(values, logs, bottom, top) for values, logs in curves)
-    return 100 * math.expm1((mine - others) / (top - bottom))
+    if mine[-1] < top:
+        slope = (my_logs[-1] - my_logs[-2]) / (mine[-1] - mine[-2])
+        my_logs = np.append(my_logs, my_logs[-1] + slope * (top - mine[-1]))
+        mine = np.append(mine, top)
+    more = integral(mine, my_logs, bottom, top) - integral(others, their_logs, bottom, top)
+    return 100 * math.expm1(min(more / (top - bottom), _LARGEST_LOG))
 
 
 def _rising(points: Points) -> tuple[Floats, Floats]:

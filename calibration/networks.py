@@ -12,8 +12,8 @@ from farlook.calibration.groups import Group, find_groups
 from farlook.calibration.qdq import insert_qdq
 from farlook.calibration.ranges import PERCENTILE
 from farlook.calibration.record import RecordingSession
+from farlook.calibration.subjects import fitter, open_subject
 from farlook.runtime.backends.ort.load import load
-from farlook.runtime.codec import Codec
 from farlook.runtime.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
@@ -123,13 +123,14 @@ def measure_ranges(
         CalibrationError: A tensor has values that are infinite or not numbers, or no picture is usable.
         BackendError: A network does not run.
     """
-    codec = Codec.load(bundle.path, "ort", threads)
+    codec, fit = open_subject(bundle, "ort", threads), fitter(bundle)
     recorders = {
         name: RecordingSession(network.model, network.activations(), network.label, threads)
         for name, network in networks.items()
     }
     codec.swap_sessions(lambda name, _: recorders[name])
-    for index, picture in enumerate(pictures):
+    for index, given in enumerate(pictures):
+        picture = fit(given)
         for offset in (0, len(SWEEP) // 2):
             quality = SWEEP[(index + offset) % len(SWEEP)]
             codec.decode(codec.encode(picture, quality=quality))

@@ -11,9 +11,9 @@ import numpy as np
 from farlook.calibration.distortion import MOST_PSNR, QUALITIES, Change, Points, change, psnr
 from farlook.calibration.emulate import emulate
 from farlook.calibration.precision import PRECISIONS, graph_at
+from farlook.calibration.subjects import fitter, open_subject
 from farlook.runtime.backends import ORDER
 from farlook.runtime.backends.ort.load import load
-from farlook.runtime.codec import Codec
 from farlook.runtime.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from farlook.runtime.backends.base import Session
     from farlook.runtime.bundle import Bundle
+    from farlook.runtime.codec import Codec
 
     Picture = NDArray[np.uint8]
     Symbols = Mapping[str, NDArray[np.integer]]
@@ -126,6 +127,7 @@ def verify(
         BackendError: A backend does not work here.
     """
     combinations = _combinations(bundle, precisions, backends)
+    pictures = list(map(fitter(bundle), pictures))
     codecs = {key: _open(bundle, *key, threads, exact) for key in combinations}
     runs = {key: _Run(codec, pictures, qualities, advance) for key, codec in codecs.items()}
     reference = runs[REFERENCE]
@@ -200,8 +202,8 @@ def _wanted(precisions: Sequence[str], backends: Sequence[str]) -> set[tuple[str
 
 def _open(bundle: Bundle, backend: str, precision: str, threads: int, exact: bool) -> Codec:
     if backend != "ort":
-        return Codec.load(bundle.path, backend, threads, precision)
-    codec = Codec.load(bundle.path, "ort", threads)
+        return open_subject(bundle, backend, threads, precision)
+    codec = open_subject(bundle, "ort", threads)
     if precision != "fp32":
 
         def session(name: str, _: Session) -> Session:

@@ -123,7 +123,7 @@ def test_fp16_is_made_of_fp32_where_it_is_missing():
 def test_a_codec_of_a_missing_precision_says_how_to_make_it():
     with pytest.raises(BundleError, match="farlook calibrate"):
         Codec.load("block8-paper", "ort", 1, "int8")
-    with pytest.raises(UsageError, match="no networks"):
+    with pytest.raises(UsageError, match="runs no networks"):
         Codec.load("block8", precision="fp16")
     with pytest.raises(UsageError, match="fp32, fp16, int8"):
         Codec.load("block8-paper", precision="int4")
@@ -240,6 +240,7 @@ def test_verify_fails_above_its_gate(workplace, monkeypatch, capsys):
         (["verify", "mine.bundle", "--synthetic", "--precisions", "fp32", "--backends", "abacus"], "abacus"),
         (["sensitivity", "mine.bundle", "--synthetic", "--network", "middle"], "only analysis"),
         (["sensitivity", "block8", "--synthetic"], "no networks"),
+        (["verify", "block8", "--synthetic"], "no networks"),
     ],
 )
 def test_bad_input_is_one_line(arguments, text, workplace, monkeypatch, capsys):

@@ -28,6 +28,18 @@ def test_curves_that_do_not_meet_cost_infinitely_much():
     assert bd_rate(Points(ANCHOR.sizes, (5.0, 6.0, 7.0, 8.0)), ANCHOR) == math.inf
 
 
+def test_a_curve_that_saturates_is_not_a_good_one():
+    saturated = Points(ANCHOR.sizes, (25.0, 28.0, 28.5, 28.6))
+    assert bd_rate(saturated, ANCHOR) > 100
+
+
+def test_a_curve_that_ends_a_little_lower_goes_on_with_its_slope():
+    sizes = tuple(round(10_000 * 2 ** (value - 25)) for value in ANCHOR.psnr)
+    shorter = tuple(round(10_000 * 2 ** (value - 25)) for value in (25.0, 28.0, 31.0, 33.0))
+    straight = Points(sizes, ANCHOR.psnr)
+    assert bd_rate(Points(shorter, (25.0, 28.0, 31.0, 33.0)), straight) == pytest.approx(0, abs=0.01)
+
+
 def test_points_that_more_bytes_make_no_better_do_not_count():
     folded = Points((*ANCHOR.sizes, 1000), (*ANCHOR.psnr, 30.0))
     assert bd_rate(folded, ANCHOR) == 0
