@@ -40,13 +40,13 @@ _INTERRUPTED = 130
 
 _EPILOG = """Examples:
 
-farlook profile
+farlook profile --size 480p
 
-farlook profile block8 --size 4k --threads 1 --runs 200 --plot profile.png
+farlook profile block8 --size 720p --runs 20 --threads 1 --csv frames.csv
 
-farlook profile mine.bundle --size 720p --runs 20 --layers --json profile.json
+farlook profile mine.bundle --size 160x120 --runs 5 --layers --json p.json
 
-farlook profile block8 --size 1080p --duration 60 --idle-gap 33 --idle 5 --csv frames.csv
+farlook profile block8 --size 480p --duration 1 --idle-gap 33 --idle 1
 """
 
 

@@ -48,8 +48,9 @@ def cli(command, codec, block8, capsys, monkeypatch):
     load = Codec.load
     opened = {("block8", "auto", 0): block8, ("block8-paper", "auto", 0): codec}
 
-    def load_once(name, backend="auto", threads=0):
-        return opened.get((name, backend, threads)) or load(name, backend, threads)
+    def load_once(name, backend="auto", threads=0, precision="fp32"):
+        known = opened.get((name, backend, threads)) if precision == "fp32" else None
+        return known or load(name, backend, threads, precision)
 
     monkeypatch.setattr(Codec, "load", load_once)
     monkeypatch.setattr(cli_run, "get_command", lambda app: command)
