@@ -12,6 +12,7 @@ from farlook.export.spec import GraphSpec
 from farlook.models.block8_paper_bundle import weights_digest
 from farlook.models.ground import BLOCK, LATENTS
 from farlook.models.ground_training import load_ground
+from farlook.models.neural_finish import as_halves
 from farlook.runtime.bundle import GROUND_LAYOUT
 from farlook.runtime.errors import TrainingError
 
@@ -56,6 +57,7 @@ def export_ground(
     missing = [name for name in (*_RECORD, "block8") if name not in saved.meta]
     if missing:
         raise TrainingError(f"{weights} is damaged: it lacks {', '.join(missing)}")
+    network.load_state_dict(as_halves(network.state_dict()))  # the file is half as large, and FP16 loses nothing
     spec = graph_spec(network)
     model = export_graph(spec, opset=opset)
     verified = verify_graph(spec, model, tolerance=2e-3)  # of 255 levels
