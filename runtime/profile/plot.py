@@ -87,10 +87,10 @@ def _bars(axes: Any, phases: Sequence[Phase]) -> None:
             seen[name] = axes.barh(place, row.mean, left=left, height=0.62, color=_colour(name))
             if row.mean > _NARROW * whole:
                 ink = _INK if name in ("copies", "other", "windows") else "white"
-                text = f"{row.mean:.3g}\n{100 * row.mean / whole:.0f} %"
+                text = f"{_short(row.mean)}\n{100 * row.mean / whole:.0f} %"
                 axes.text(left + row.mean / 2, place, text, ha="center", va="center", fontsize=8, color=ink)
             left += row.mean
-        axes.text(whole, place, f"  {whole:.4g} ms", va="center", fontsize=9, color=_INK)
+        axes.text(whole, place, f"  {_short(whole)} ms", va="center", fontsize=9, color=_INK)
     axes.set_yticks(range(len(phases)), [phase.direction for phase in phases])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * longest)
@@ -179,6 +179,11 @@ def _milliseconds(phase: Phase, name: str) -> NDArray[np.float64]:
     if name == END_TO_END:
         return np.array([1e3 * frame.total for frame in phase.frames])
     return np.array([1e3 * frame.stages.get(name, 0.0) for frame in phase.frames])
+
+
+def _short(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _colour(name: str) -> str:
