@@ -173,7 +173,7 @@ def decode_times(path: Path, networks: Sequence[str], threads: int = 2) -> dict[
 def anchor_curves(anchors: Mapping[str, Any], folder: str, mode: str, codec: str) -> dict[str, Curve]:
     """A codec's curve of every picture, from the points that block8_rd.py wrote; none if it has none."""
     entries = anchors.get("sets", {}).get(folder, {}).get(mode, [])
-    points = next((entry["pictures"] for entry in entries if entry["name"] == codec), {})
+    points: dict[str, Any] = next((entry["pictures"] for entry in entries if entry["name"] == codec), {})
     return {name: Curve.of(zip(each["bpp"], each["psnr"], strict=True)) for name, each in points.items()}
 
 
@@ -297,12 +297,9 @@ def _run(options: argparse.Namespace, command: str) -> None:
     decoders = [LINEAR, *networks]
     texts, rates = [], {}
     for key in keys:
-        picked = [
-            (job, outcome)
-            for job, outcome in zip(jobs, outcomes, strict=True)
-            if (job.folder, job.mode) == key
-        ]
-        text, rates[key] = section(*map(list, zip(*picked, strict=True)), anchors, decoders)  # type: ignore[arg-type]
+        picked = [index for index, job in enumerate(jobs) if (job.folder, job.mode) == key]
+        ours, theirs = [jobs[index] for index in picked], [outcomes[index] for index in picked]
+        text, rates[key] = section(ours, theirs, anchors, decoders)
         texts.append(text)
     page = _page(options, command, jobs, outcomes, texts, rates)
     write_json(beside(options.output, ".json"), _record(command, jobs, outcomes, decoders))

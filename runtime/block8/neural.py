@@ -164,7 +164,11 @@ class NeuralDecoder:
         """
         steps = blocks_of_units(unit_steps(coefficients, header, packets), coefficients).astype(np.float32)
         lost = blocks_of_units((coefficients.known == 0).astype(np.float32), coefficients)
-        inputs = {"latents": luma_latents(coefficients), "step": steps[None], "lost": lost[None]}
+        inputs: dict[str, NDArray[Any]] = {
+            "latents": luma_latents(coefficients),
+            "step": steps[None],
+            "lost": lost[None],
+        }
         kept = steps < step_size(self._coding.steps[0]) * np.float32(0.999)
         found = image.copy()
         graph = Graph((), self._coding.halo, 0)
