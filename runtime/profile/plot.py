@@ -129,7 +129,7 @@ def _boxes(axes: Any, phase: Phase, places: int) -> None:
         axes.text(
             1.01,
             place,
-            f"{percentile(times, 50):.3g} | {percentile(times, 99):.3g}",
+            f"{_short(percentile(times, 50))} | {_short(percentile(times, 99))}",
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=8,
