@@ -373,7 +373,7 @@ def _digits(value: float) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
+    return f"{_digits(ratio) if ratio < 1 else f'{ratio:.1f}' if ratio < 10 else f'{ratio:.0f}'} times"
 
 
 def _count(number: int, noun: str) -> str:

@@ -40,14 +40,12 @@ class Metric:
         label: What people call it.
         unit: "dB", or "".
         similarity: Whether it is at most 1, and compared as -10 log10(1 - value).
-        grey: Whether grey pictures have it.
     """
 
     key: str
     label: str
     unit: str = ""
     similarity: bool = False
-    grey: bool = True
 
     def scaled(self, value: float) -> float:
         """The value on a scale where equal steps mean about as much: decibels of what lacks to 1."""
@@ -55,11 +53,11 @@ class Metric:
 
 
 METRICS = (
+    Metric("psnr-rgb", "PSNR of RGB", "dB"),
     Metric("psnr-luma", "PSNR of luma", "dB"),
-    Metric("psnr-rgb", "PSNR of RGB", "dB", grey=False),
-    Metric("ssim-luma", "SSIM of luma", similarity=True),
+    Metric("ms-ssim-rgb", "MS-SSIM of RGB", similarity=True),
     Metric("ms-ssim-luma", "MS-SSIM of luma", similarity=True),
-    Metric("ms-ssim-rgb", "MS-SSIM of RGB", similarity=True, grey=False),
+    Metric("ssim-luma", "SSIM of luma", similarity=True),
     Metric("ssimulacra2", "SSIMULACRA2"),
 )
 

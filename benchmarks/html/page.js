@@ -222,7 +222,11 @@
     y.ticks = niceTicks(bottom, top, height / 50);
     y.text = (tick) => minus((tick > 0 ? "+" : "") + tick);
     axes(svg, box, x, y);
-    const taken = [], points = [];
+    const taken = found.map((each) => {
+      const [at, middle] = [y.at(each.size), x.at(each.speed[1])];
+      return { left: middle - 6, right: middle + 6, y: at + 4 };
+    });
+    const points = [];
     for (const each of found.sort((a, b) => b.style.ours - a.style.ours)) {
       const paint = colour(each.name), at = y.at(each.size), [least, median, most] = each.speed.map(x.at);
       const group = make(svg, "g", { class: `series${each.style.ours ? " ours" : ""}`, "data-name": each.name });
@@ -231,9 +235,9 @@
       const size = each.label.length * 6.6 + 4;
       const places = [[8, -8], [-8 - size, -8], [8, 17], [-8 - size, 17], [8, -22], [8, 31], [-8 - size, -22], [-8 - size, 31]];
       const free = ([dx, dy]) => median + dx > box.left && median + dx + size < box.right + 10 &&
-        taken.every((t) => median + dx > t.right || median + dx + size < t.left || Math.abs(at + dy - t.y) > 13);
+        taken.every((t) => median + dx > t.right || median + dx + size < t.left || Math.abs(at + dy - t.y) > 11);
       const [dx, dy] = places.find(free) || places[0];
-      taken.push({ left: median + dx, right: median + dx + size, y: at + dy }, { left: median - 7, right: median + 7, y: at + 4 });
+      taken.push({ left: median + dx, right: median + dx + size, y: at + dy });
       make(group, "text", { class: `name${each.style.ours ? " ours" : ""}`, x: median + dx, y: at + dy, style: `fill: ${paint}` }, each.label);
       const [q1, q2, q3] = each.speed;
       points.push({ x: median, y: at, name: each.name, text: `${each.label}\n${q2} MP/s (quartiles ${q1} to ${q3})\n${minus(each.size.toFixed(1))} % bytes` });

@@ -99,8 +99,9 @@ def _parts(text: str, option: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[float]:
+    parts = _parts(text, "--rates")
     try:
-        return [float(part) for part in _parts(text, "--rates")]
+        return [float(part) for part in parts]
     except ValueError as error:
         raise UsageError(f"--rates takes numbers with commas between, not {text!r}") from error
 
