@@ -1,10 +1,12 @@
 """The ground's decoder of block8: a residual network on top of the linear decoder, at two scales.
 
     latents, step, lost --.                              8x8 blocks
-    picture --DCT 8x8 ----+--conv--[residual blocks]--.
-    picture --2x2 pixels------------------------------+--conv--[residual blocks]--conv--> * step --> + picture
+    picture --DCT 8x8 ----+--conv--[residual blocks]--+--conv--> low frequencies * step, IDCT --.
+                                                      |                                         |
+    picture --2x2 pixels------------------------------+--conv--[residual blocks]--conv--> * step + picture
 
-What is wide works on the grid of 8x8 blocks and says what is around; what is fine works on 2x2 pixels. Everything
+What is wide works on the grid of 8x8 blocks, says what is around and fills in what is lost; what is fine works on
+2x2 pixels. Everything
 is measured in steps, so that one network serves all qualities: what it gives is a correction in steps, and it
 begins as no correction at all.
 """
@@ -39,6 +41,8 @@ CHROMA = 4
 _SPECTRUM = BLOCK * BLOCK + 2 * CHROMA * CHROMA
 _STATE = 4
 _PLANES = FINE * FINE + 2
+_LOW = (4, 2, 2)
+"""Frequencies each way of Y, Cb and Cr that the wide scale corrects by itself."""
 _HINTS = 16
 """Channels by which the wide scale tells the fine one what is around."""
 _UP = BLOCK // FINE
@@ -106,6 +110,7 @@ class GroundDecoder(nn.Module):
     spectrum: Tensor
     to_luma: Tensor
     to_rgb: Tensor
+    waves: Tensor
     scale: Tensor
 
     def __init__(self, config: GroundConfig) -> None:
@@ -115,6 +120,7 @@ class GroundDecoder(nn.Module):
             self.register_buffer(name, constant, persistent=False)
         self.wide_head = nn.Conv2d(_SPECTRUM + LATENTS - 1 + _STATE, config.wide, 3, padding=1)
         self.wide_body = nn.Sequential(*(ResidualBlock(config.wide) for _ in range(config.wide_depth)))
+        self.wide_tail = nn.Conv2d(config.wide, sum(side * side for side in _LOW), 1)
         self.hints = nn.Conv2d(config.wide, _HINTS * _UP * _UP, 1)
         self.head = nn.Conv2d(_PLANES + _HINTS, config.width, 3, padding=1)
         self.body = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.depth)))
@@ -127,7 +133,9 @@ class GroundDecoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # there is one
                 with torch.no_grad():
-                    module.weight.mul_(0.0 if name == "tail" else _QUIET if name.endswith("second") else 1.0)
+                    module.weight.mul_(
+                        0.0 if name.endswith("tail") else _QUIET if name.endswith("second") else 1.0
+                    )
 
     def forward(self, image: Tensor, latents: Tensor, step: Tensor, lost: Tensor) -> Tensor:
         """Improve the linear decoder's picture.
@@ -149,9 +157,11 @@ class GroundDecoder(nn.Module):
         wide = torch.relu(self.wide_body(self.wide_head(wide)))
         hints = functional.pixel_shuffle(self.hints(wide), _UP)
         change = self.tail(torch.relu(self.body(self.head(torch.cat([fine, hints], 1)))))
+        low = self.wide_tail(wide)
         with torch.autocast(image.device.type, enabled=False):
             planes = functional.pixel_shuffle(change.float() * steps * _CORRECTION, FINE)
-            return image + functional.conv2d(planes, self.to_rgb)
+            waves = functional.conv2d(low.float() * step, self.waves)
+            return image + functional.conv2d(planes, self.to_rgb) + functional.pixel_shuffle(waves, BLOCK)
 
     def _wide_features(self, centred: Tensor, latents: Tensor, step: Tensor, lost: Tensor) -> Tensor:
         """What is known of blocks: spectrum, levels and state, [n, 163, h / 8, w / 8]."""
@@ -187,7 +197,11 @@ class GroundDecoder(nn.Module):
 
     def macs(self) -> float:
         """Multiplications a pixel, those of the fixed transforms included."""
-        total = float(self.spectrum.numel() / BLOCK**2 + self.to_luma.numel() / FINE**2 + self.to_rgb.numel())
+        total = float(
+            (self.spectrum.numel() + self.waves.numel()) / BLOCK**2
+            + self.to_luma.numel() / FINE**2
+            + self.to_rgb.numel()
+        )
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d):
                 side = BLOCK if name.startswith(("wide", "hints")) else FINE
@@ -212,6 +226,7 @@ def _constants() -> dict[str, Tensor]:
         "spectrum": _spectrum(luma, blue, red),
         "to_luma": _fine_planes(luma, blue, red),
         "to_rgb": np.array(to_rgb)[:, :, None, None],
+        "waves": _waves(np.array(to_rgb)),
         "scale": scale[None, :, None, None],
     }
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
@@ -219,13 +234,28 @@ def _constants() -> dict[str, Tensor]:
 
 def _spectrum(*weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """RGB blocks to an orthonormal DCT's coefficients of Y, and the lowest of Cb and Cr: [96, 3, 8, 8]."""
-    k, n = np.mgrid[0:BLOCK, 0:BLOCK]
-    dct = np.cos(math.pi * k * (2 * n + 1) / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
-    dct[0] /= math.sqrt(2)
-    basis = np.einsum("uy,vx->uvyx", dct, dct)
+    basis = _basis()
     sides = (BLOCK, CHROMA, CHROMA)
     kernels = [np.einsum("c,uvyx->uvcyx", w, basis[:s, :s]) for w, s in zip(weights, sides, strict=True)]
     return np.concatenate([kernel.reshape(-1, 3, BLOCK, BLOCK) for kernel in kernels])
+
+
+def _waves(to_rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Low frequencies of Y, Cb and Cr to RGB blocks, as channels for depth-to-space: [192, 24, 1, 1]."""
+    basis = _basis()
+    parts = [
+        np.einsum("c,uvyx->cyxuv", to_rgb[:, plane], basis[:side, :side]).reshape(3 * BLOCK * BLOCK, -1)
+        for plane, side in enumerate(_LOW)
+    ]
+    return np.concatenate(parts, axis=1)[:, :, None, None]
+
+
+def _basis() -> NDArray[np.float64]:
+    """The orthonormal DCT's pictures of 8x8 pixels: [u, v, y, x]."""
+    k, n = np.mgrid[0:BLOCK, 0:BLOCK]
+    dct = np.cos(math.pi * k * (2 * n + 1) / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
+    dct[0] /= math.sqrt(2)
+    return np.asarray(np.einsum("uy,vx->uvyx", dct, dct))
 
 
 def _fine_planes(

@@ -14,10 +14,11 @@ SMALL = GroundConfig(width=8, depth=1, wide=8, wide_depth=1)
 
 
 def lively(config=SMALL):
-    """A network whose tail says something."""
+    """A network whose tails say something."""
     torch.manual_seed(3)
     network = GroundDecoder(config).eval()
-    torch.nn.init.normal_(network.tail.weight, std=0.05)
+    for tail in (network.tail, network.wide_tail):
+        torch.nn.init.normal_(tail.weight, std=0.05)
     return network
 
 
@@ -41,6 +42,18 @@ def test_its_transforms_are_orthonormal():
     found = torch.nn.functional.conv2d(grey, spectrum, stride=8).flatten()
     assert found[0] == pytest.approx(80, abs=1e-3)
     assert found[1:].abs().max() < 1e-3  # and no colour
+
+
+def test_low_frequencies_come_back_as_they_were():
+    network = GroundDecoder(SMALL)
+    low = torch.randn(1, 24, 2, 2, generator=torch.Generator().manual_seed(4))
+    picture = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(low, network.waves), 8)
+    spectrum = torch.nn.functional.conv2d(picture, network.spectrum, stride=8)
+    luma = spectrum[:, :64].reshape(1, 8, 8, 2, 2)
+    torch.testing.assert_close(luma[:, :4, :4].reshape(1, 16, 2, 2), low[:, :16], atol=1e-4, rtol=0)
+    assert luma[:, 4:].abs().max() < 1e-4
+    chroma = spectrum[:, 64:].reshape(1, 2, 4, 4, 2, 2)[:, :, :2, :2]
+    torch.testing.assert_close(chroma.reshape(1, 8, 2, 2), low[:, 16:], atol=1e-4, rtol=0)
 
 
 def test_a_correction_is_in_steps():
