@@ -246,7 +246,7 @@ def _pictures(data: Json) -> str:
     return f"""<section id="pictures" aria-labelledby="pictures-title">
 <h2 id="pictures-title">Before and after, at equal bytes</h2>
 <p>Each codec's largest file within {rate} bits a pixel. Shown is the part of the picture with the most detail, chosen
-by the original alone, without further loss.</p>
+by the original alone, without further loss; the figures are of the whole picture.</p>
 <div class="pick"><label>Picture<select id="picture"></select></label><label>Left<select id="left"></select></label>
 <label>Right<select id="right"></select></label></div>
 <figure class="figure">
@@ -373,7 +373,7 @@ def _digits(value: float) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{_digits(ratio) if ratio < 1 else f'{ratio:.1f}' if ratio < 10 else f'{ratio:.0f}'} times"
+    return f"{ratio:.2g} times" if ratio < 10 else f"{ratio:.0f} times"
 
 
 def _count(number: int, noun: str) -> str:

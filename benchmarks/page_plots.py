@@ -106,6 +106,7 @@ def _rate(
     cell.set_xscale("log")
     cell.set_xlim(low, high)
     cell.set_xticks(results.rates, [f"{rate:g}" for rate in results.rates])
+    cell.minorticks_off()
     if metric.similarity:
         _similarity_scale(cell)
     cell.set_xlabel("bits a pixel")
@@ -198,8 +199,12 @@ def _speed(pyplot: Any, results: Results, metric: Metric, looks: Mapping[str, St
                 fontsize=8,
                 fontweight="bold" if look.ours else "normal",
             )
+        cell.axhline(0, color="#5a616b", linewidth=0.8, zorder=1)
         cell.set_xscale("log")
         cell.margins(x=0.22, y=0.1)
+        cell.xaxis.set_major_formatter("{x:g}")
+        cell.yaxis.set_major_formatter("{x:+.0f}")
+        cell.minorticks_off()
         cell.set_xlabel(f"{what}, megapixels a second on one core")
     cells[0].set_ylabel(f"bytes at equal {metric.label}, % against {looks[anchor].label}")
     cells[0].set_title(set_name(results), loc="left", fontsize=9.5, color="#1b1e23")
