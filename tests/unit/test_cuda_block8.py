@@ -17,6 +17,7 @@ import pytest
 from farlook.kernels.block8 import UNIT_SAMPLES, Coefficients, Core, Geometry
 from farlook.kernels.block8_tables import Tables
 from farlook.kernels.cuda.compile import FOLDER
+from farlook.runtime.block8 import codec as codec_module
 from farlook.runtime.block8.decode import decode_tiles
 from farlook.runtime.block8.stream import read_stream
 from farlook.runtime.bundle import find_bundle
@@ -111,6 +112,37 @@ def test_streams_from_the_kernels_store_are_the_c_cores(kernels, core, kodim, in
     rows = (0, geometry.units_y)
     coded = core.encode_stored(analyse(kernels, kodim), *rows, settings)
     assert coded == core.encode_rows(kodim, *rows, settings)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 40},
+        {"bpp": 0.3},
+        {"budget": 20000, "interleave": False},
+        {"quality": 30, "layout": "progressive"},
+        {"bpp": 0.3, "layout": "progressive"},
+        {"quality": 40, "roi": [(10, 20, 100, 50)]},
+    ],
+)
+@pytest.mark.parametrize("bands", [1, 3])
+def test_codecs_code_a_gpus_store_to_the_same_bytes(kernels, block8, kodim, monkeypatch, bands, options):
+    """All of the codec's ways from a store on, the kernel being run on the host."""
+    image = np.ascontiguousarray(kodim[:500, :750] if bands == 3 else kodim[:500, :750, 1])
+    expected = block8.encode(image, **options)
+    geometry = Geometry(750, 500, bands, 8)
+    monkeypatch.setattr(codec_module, "is_device_array", lambda array: True)
+    monkeypatch.setattr(codec_module, "store_of", lambda array: (geometry, analyse(kernels, array)))
+    assert block8.encode(image, **options) == expected
+
+
+def test_large_pictures_are_coded_slice_by_slice_from_a_store(kernels, block8, kodim, monkeypatch):
+    image = np.tile(kodim, (4, 3, 1))
+    expected = block8.encode(image, bpp=0.2)
+    geometry = Geometry(image.shape[1], image.shape[0], 3, 8)
+    monkeypatch.setattr(codec_module, "is_device_array", lambda array: True)
+    monkeypatch.setattr(codec_module, "store_of", lambda array: (geometry, analyse(kernels, array)))
+    assert block8.encode(image, bpp=0.2) == expected
 
 
 def store_of(coefficients):
