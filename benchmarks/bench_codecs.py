@@ -1,7 +1,7 @@
 """Codecs as `farlook bench` takes them: `name:parameter` strings, and what each makes of a number of bytes.
 
-    farlook:block8   farlook:block8:neural   farlook:mine.bundle   jpeg   mozjpeg   jpeg2000   htj2k
-    webp:m6   webp:m6:half   avif:s6   jxl:e7
+    farlook:block8   farlook:block8:neural   farlook:block8:neural:best   farlook:mine.bundle
+    jpeg   mozjpeg   jpeg2000   htj2k   webp:m6   webp:m6:half   avif:s6   jxl:e7
 
 A `?` after it (`mozjpeg?`) leaves a codec out where it is not installed.
 """
@@ -202,9 +202,9 @@ def choose_specs(specs: Iterable[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _ours(spec: str, parameters: Sequence[str]) -> Farlook:
-    if not 1 <= len(parameters) <= 2 or not all(parameters):
+    if not parameters or not all(parameters):
         raise UsageError(f"{spec!r} names no codec: write {_OURS}:CODEC or {_OURS}:CODEC:DECODER")
-    return Farlook(parameters[0], spec, parameters[1] if len(parameters) == 2 else "")
+    return Farlook(parameters[0], spec, ":".join(parameters[1:]))
 
 
 def _other(spec: str, kind: Kind, parameters: Sequence[str]) -> ImageCodec:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from functools import cache, partial
 from importlib import import_module
-from inspect import signature
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,8 +51,11 @@ class Farlook:
     Args:
         name: The codec, or a bundle's path.
         label: What it is called, if not by its name.
-        decoder: Which of the codec's decoders to use, if it has several.
+        decoder: Which of the codec's decoders to use, if it has several, as in "neural" or "neural:best".
         options: What else `encode` takes.
+
+    Attributes:
+        digest: What was trained, in hex.
 
     Raises:
         UsageError: The codec has no such decoder, or no such option.
@@ -70,17 +72,23 @@ class Farlook:
         self._decode: Callable[[bytes], NDArray[np.uint8]] = self._codec.decode
         text = ", ".join(f"{option}={value}" for option, value in options.items()) or "defaults"
         self.description = f"farlook's {name}, {text}, by quality"
+        self.digest = self._codec.bundle.digest.hex()
         if decoder:
-            if "decoder" not in signature(self._codec.decode).parameters:
-                raise UsageError(f"{name} has one decoder only, so none called {decoder!r}: leave it out")
-            decode: Callable[..., NDArray[np.uint8]] = self._codec.decode
-            self._decode = partial(decode, decoder=decoder)
-            self.description += f", decoder {decoder}"
+            self._take(decoder)
 
-    @property
-    def digest(self) -> str:
-        """What was trained, in hex."""
-        return self._codec.bundle.digest.hex()
+    def _take(self, decoder: str) -> None:
+        """Decode with another decoder than the codec's first; what it is now counts to what was trained."""
+        choose = getattr(self._codec, "choose_decoder", None)
+        if choose is None:
+            raise UsageError(
+                f"{self._codec.bundle.codec} has one decoder only, so none called {decoder!r}: leave it out"
+            )
+        network, reason = choose(decoder)
+        decode: Callable[..., NDArray[np.uint8]] = self._codec.decode
+        self._decode = partial(decode, decoder=network or "linear")
+        self.description += f", decoder {decoder} ({reason})"
+        if network is not None:
+            self.digest += f" and {network.bundle.digest.hex()}"
 
     def encode(self, image: NDArray[np.uint8], setting: float) -> bytes:
         """`setting` is farlook's quality."""

@@ -67,9 +67,8 @@ def label(spec: str) -> str:
     """
     name, *parameters = spec.split(":")
     if name == "farlook" and parameters:
-        ours = PurePath(parameters[0])
-        text = ours.stem if ours.suffix == ".bundle" else parameters[0]
-        return text + "".join(f", {decoder} decoder" for decoder in parameters[1:])
+        codec, *decoder = (PurePath(text).stem if text.endswith(".bundle") else text for text in parameters)
+        return codec + (f", {' '.join(decoder)} decoder" if decoder else "")
     half = parameters[-1:] == ["half"]
     words = [_NAMES.get(name, name), *parameters[: len(parameters) - half]]
     return " ".join(words) + (", half size" if half else "")

@@ -1,5 +1,7 @@
 """Codecs by their `name:parameter` strings."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -100,17 +102,35 @@ def test_a_decoder_reaches_the_codec(piece, monkeypatch):
     from farlook.runtime.codec import Codec
 
     block8 = Codec.load("block8")
+    network = SimpleNamespace(bundle=SimpleNamespace(digest=b"\x0a\x0b"))
     used = []
 
     class TwoDecoders:
         bundle, check_options, encode = block8.bundle, block8.check_options, block8.encode
+
+        def choose_decoder(self, choice):
+            used.append(choice)
+            return network, "a reason"
 
         def decode(self, data, decoder="linear"):
             used.append(decoder)
             return block8.decode(data)
 
     monkeypatch.setattr("farlook.benchmarks.codecs.Codec.load", lambda name, threads: TwoDecoders())
-    codec = bench_codecs.open_spec.__wrapped__("farlook:block8:other")
+    codec = open_spec.__wrapped__("farlook:block8:neural:best")
     codec.decode(codec.encode(piece, 50))
-    assert used == ["other"]
-    assert "decoder other" in codec.description
+    assert used == ["neural:best", network]
+    assert "decoder neural:best (a reason)" in codec.description
+    assert codec.digest == f"{block8.bundle.digest.hex()} and 0a0b"
+
+
+def test_block8_has_a_linear_and_a_neural_decoder(piece):
+    pytest.importorskip("onnxruntime")
+    linear, neural = open_spec("farlook:block8:linear"), open_spec("farlook:block8:neural")
+    data = linear.encode(piece, 20)
+    assert neural.encode(piece, 20) == data
+    assert (linear.decode(data) == open_spec("farlook:block8").decode(data)).all()
+    assert (linear.decode(data) != neural.decode(data)).any()
+    assert neural.digest.startswith(linear.digest)
+    with pytest.raises(UsageError, match="there is no decoder 'other'"):
+        choose_specs(["farlook:block8:other?"])

@@ -25,6 +25,7 @@ ALL = [
     [
         ("farlook:block8", "block8"),
         ("farlook:block8:neural", "block8, neural decoder"),
+        ("farlook:block8:neural:runs/a.bundle", "block8, neural a decoder"),
         ("farlook:/secret/place/mine.bundle", "mine"),
         ("jpeg:half", "JPEG, half size"),
         ("avif:s6", "AVIF s6"),
