@@ -62,8 +62,8 @@ on {processor}, all codecs in one run. Rates are bits a pixel of whole files, ev
 PSNR is over all RGB samples, MS-SSIM is of the luma. A picture's figure at a rate is interpolated between that codec's
 own files (PCHIP over the logarithm of the rate); means are over the pictures, with [n] where only n of them reach the
 rate. BD-rate is over the PSNR that the codec has from {low} to {high} bits a pixel, as far as the anchor has it too:
-per picture, then averaged; negative means smaller files. Times are medians of one encode at a given quality, and of
-one decode, on one thread.
+per picture, then averaged; negative means smaller files. Times are the processor's: medians of one encode at a given
+quality, and of one decode, on one thread.
 
 ![PSNR against rate]({plot})
 
@@ -76,8 +76,8 @@ class TimedPoint(Point):
     """A file, and how long it took.
 
     Attributes:
-        encode_ms: Milliseconds to encode.
-        decode_ms: Milliseconds to decode.
+        encode_ms: Milliseconds of the processor to encode.
+        decode_ms: Milliseconds of the processor to decode.
     """
 
     encode_ms: float
@@ -94,11 +94,11 @@ def sweep(job: Job) -> list[TimedPoint]:
     codec, image = open_codec(job.codec), load(job.path, job.mode)
     points: list[TimedPoint] = []
     for setting in codec.settings:
-        start = time.perf_counter()
+        start = time.process_time()
         data = codec.encode(image, setting)
-        middle = time.perf_counter()
+        middle = time.process_time()
         decoded = reconstruct(codec, data, image)
-        end = time.perf_counter()
+        end = time.process_time()
         bpp = 8 * len(data) / pixels(image)
         similarity = ms_ssim(luma(image), luma(decoded))
         times = (1000 * (middle - start), 1000 * (end - middle))
