@@ -127,7 +127,7 @@ def _found_deltas(results: Results, tested: str, metric: Metric) -> list[tuple[f
 
 def _panels(every: Sequence[Results], panel: Any) -> str:
     """A panel for each set and figure of merit, all but the first hidden."""
-    parts = []
+    parts: list[str] = []
     for results in every:
         for metric in results.metrics:
             shown = "" if not parts else " hidden"

@@ -59,14 +59,13 @@ def write_plots(folder: Path, every: Sequence[Results], extras: Extras) -> list[
         name = slug(set_name(results)).lower()
         references = extras.references if results is _first_rgb(every) else {}
         for metric in results.metrics:
-            plots = {"rate": lambda r=results, m=metric, f=references: _rate(pyplot, r, m, looks, f)}
-            if any(results.timings.values()):
-                plots["speed"] = lambda r=results, m=metric: _speed(pyplot, r, m, looks)
-            for kind, draw in plots.items():
-                path = folder / f"{kind}-{name}-{metric.key}.png"
-                with pyplot.rc_context(_STYLE):
-                    _write(pyplot, path, draw())
-                written.append(path)
+            with pyplot.rc_context(_STYLE):
+                plots = {"rate": _rate(pyplot, results, metric, looks, references)}
+                if any(results.timings.values()):
+                    plots["speed"] = _speed(pyplot, results, metric, looks)
+                for kind, drawing in plots.items():
+                    written.append(folder / f"{kind}-{name}-{metric.key}.png")
+                    _write(pyplot, written[-1], drawing)
     return written
 
 
@@ -154,7 +153,8 @@ def _name_ends(drawing: Any, cell: Any, ends: list[tuple[float, Style]]) -> None
     drawing.canvas.draw()
     to_axes = cell.transData + cell.transAxes.inverted()
     heights = sorted((float(to_axes.transform((1, value))[1]), look.label, look) for value, look in ends)
-    gap, places = 0.048, []
+    gap = 0.048
+    places: list[float] = []
     for height, _, _ in heights:
         places.append(max(height, places[-1] + gap) if places else height)
     limit = 1.0
