@@ -250,9 +250,12 @@ def target_cells(rate: float | None, target: tuple[int, int] | None) -> list[str
     return [figure(target[0], 0, signed=True), figure(target[1], 0, signed=True), met]
 
 
-def panels(measured: Sequence[Section]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Mean PSNR for the plot, at the rates that all pictures reach."""
-    rates = [0.05 * 10 ** (step / 24) for step in range(25)]
+def panels(
+    measured: Sequence[Section], highest: float = 0.5
+) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Mean PSNR for the plot, at rates from 0.05 to `highest` that all pictures reach."""
+    steps = 1 + round(24 * math.log10(highest / 0.05))
+    rates = [0.05 * 10 ** (step / 24) for step in range(steps)]
 
     def line(section: Section, codec: str) -> list[tuple[float, float]]:
         means = [(rate, section.at(codec, rate)) for rate in rates]

@@ -149,7 +149,7 @@ def _run(options: argparse.Namespace, command: str) -> None:
     )  # fmt: skip
     parts = [head, networks_table(codecs)]
     parts += [section_page(section, ours, anchors, references) for section in measured]
-    write_plot(options.plot, panels(measured), ("bits a pixel", "mean PSNR, dB"))
+    write_plot(options.plot, panels(measured, HIGH), ("bits a pixel", "mean PSNR, dB"))
     content = {"command": command, "processor": processor(), "sets": points_json(measured, codecs, anchors)}
     write_json(beside(options.output, ".json"), content)
     write_text(options.output, "\n\n".join(parts))
