@@ -32,7 +32,7 @@ farlook decode streams/ pictures/
 
 farlook decode mine.flk mine.png --codec mine.bundle
 
-farlook decode photo.flk photo.png --decoder neural
+farlook decode pass.flk photo.png --decoder neural
 
 farlook decode received.flk photo.png --lossy
 

@@ -38,9 +38,9 @@ farlook export {codec} -o mine.bundle -w runs/{codec}/model.safetensors
 
 _GROUND_EPILOG = """Examples:
 
-farlook export block8-ground -o mine.bundle -w runs/block8-ground/model.safetensors
+farlook export block8-ground -o ground.bundle -w runs/ground/model.safetensors
 
-farlook decode photo.flk photo.png --decoder neural:mine.bundle
+farlook decode pass.flk photo.png --decoder neural:ground.bundle
 """
 
 

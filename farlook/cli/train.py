@@ -46,9 +46,9 @@ _GROUND_EPILOG = """Examples:
 
 farlook train block8-ground --data pictures/ -o runs/ground
 
-farlook train block8-ground --data pictures/ --size best --batch 32 --crop 192 --steps 200000 --device cuda
+farlook train block8-ground -d pictures/ --size best --steps 200000
 
-farlook export block8-ground -o mine.bundle -w runs/ground/model.safetensors
+farlook export block8-ground -o ground.bundle -w runs/ground/model.safetensors
 """
 
 NEURAL = ("fera", "aara", "mrdcae", "mfca")

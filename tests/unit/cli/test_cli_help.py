@@ -13,6 +13,7 @@ from typer.main import get_command
 import farlook
 from farlook.cli.app import app
 from farlook.runtime.block8.stream import split_packets
+from farlook.runtime.bundle import shipped_decoders
 from farlook.runtime.files import write_packets
 
 
@@ -56,6 +57,8 @@ def sandbox(tmp_path, monkeypatch, crop, photo, stream, block8_stream, make_bund
     (tmp_path / "received.flk").write_bytes(block8_stream[:400])
     for folder in ("pictures", "streams"):
         (tmp_path / folder).mkdir()
+    shutil.copy(shipped_decoders()["block8-ground-fast"], "ground.bundle")
+    (tmp_path / "pass.flk").write_bytes(block8_stream)
     for name, data in (("photo.flk", stream), ("streams/a.flk", stream), ("mine.flk", mine)):
         (tmp_path / name).write_bytes(data)
     shutil.copy(photo, "pictures/a.png")
