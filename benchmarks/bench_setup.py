@@ -35,7 +35,7 @@ CROP = (320, 224)
 """Width and height of what the report shows of a picture."""
 
 _FORMAT = 1
-_PACKAGES = ("numpy", "scipy", "pillow", "imagecodecs", "onnxruntime", "constriction", "ssimulacra2")
+_PACKAGES = ("numpy", "scipy", "pillow", "imagecodecs", "onnxruntime", "ssimulacra2")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from cffi import FFI
 
 _NATIVE = Path("kernels", "native")
-_HEADERS = [_NATIVE / "crc32c.h", _NATIVE / "farlook_core.h", _NATIVE / "block8" / "block8.h"]
+_HEADERS = [_NATIVE / name for name in ("crc32c.h", "farlook_core.h", "ans.h", "block8/block8.h")]
 
 
 def _declarations(header: str) -> str:

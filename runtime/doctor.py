@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 _NOTES = {
     "cpu": "networks on the CPU; not together with gpu, which installs the same module",
     "gpu": "networks on NVIDIA GPUs by ONNX Runtime; not together with cpu",
-    "neural": "the codecs fera, aara, mrdcae and mfca",
     "tensorrt": "on a Jetson, TensorRT comes with JetPack: sudo apt-get install tensorrt python3-libnvinfer",
     "rtx": "engines for RTX GPUs, which it builds without a GPU, too",
 }

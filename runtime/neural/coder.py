@@ -1,22 +1,22 @@
-"""Numbers to bytes and back: asymmetric numeral systems by constriction, with tables of integers.
+"""Numbers to bytes and back: asymmetric numeral systems by the C99 core, with tables of integers.
 
-A batch is coded table by table, one call each: first the numbers within their tables' reach, then, for those beyond
-it, how many bits they have and those bits. What is written last is read first, so batches are kept until the end.
+A batch is coded sorted by table: first the numbers within their tables' reach, then, for those beyond it, how many
+bits they have and those bits. What is written last is read first, so batches are kept until the end.
 
-Probabilities are whole numbers of 2^-16. constriction wants floats; it gives every number 2^-24 and shares out
-the rest in proportion, so that "256 p - 1" comes out as exactly p, as the arithmetic on the way is exact.
+Probabilities are whole numbers of 2^-16.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from farlook.runtime.errors import CorruptStreamError, MissingExtraError
+from farlook.kernels.ans import ANS_BITS, AnsDecoder, AnsEncoder, AnsTables
+from farlook.runtime.errors import CorruptStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -26,7 +26,7 @@ PROBABILITY_BITS = 16
 MAX_TABLES = 4096
 MAX_REACH = 1023
 
-_FINER = 1 << (24 - PROBABILITY_BITS)
+_FINER = 1 << (ANS_BITS - PROBABILITY_BITS)
 _ESCAPE_BITS = 20
 """Numbers beyond a table's reach have fewer bits than this beyond it."""
 _POWERS = 1 << np.arange(1, _ESCAPE_BITS, dtype=np.int64)
@@ -41,40 +41,14 @@ class Tables:
 
     Raises:
         ValueError: The rows are not such.
-        MissingExtraError: constriction is not installed.
     """
 
     def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        try:
-            import constriction  # noqa: PLC0415  # optional
-        except ImportError as error:
-            raise MissingExtraError(
-                "constriction", "neural", "to code the latents of neural codecs"
-            ) from error
-        self._stream = constriction.stream
         if not 0 < len(rows) <= MAX_TABLES:
             raise ValueError(f"there are {len(rows)} tables")
         self.rows = [_checked(row) for row in rows]
         self.reach = np.array([len(row) // 2 - 1 for row in rows], dtype=np.int64)
-        self._models: dict[int, Any] = {}
-
-    def model(self, table: int) -> Any:
-        """Constriction's model of a table."""
-        if table not in self._models:
-            weights = (self.rows[table] * _FINER - 1).astype(np.float64)
-            self._models[table] = self._stream.model.Categorical(weights, perfect=False)
-        return self._models[table]
-
-    def uniform(self, size: int) -> Any:
-        """Constriction's model of equally probable numbers below `size`."""
-        return self._stream.model.Uniform(size)
-
-    def coder(self, payload: bytes = b"") -> Any:
-        """Constriction's coder, empty or holding a payload."""
-        if not payload:
-            return self._stream.stack.AnsCoder()
-        words = np.frombuffer(payload + bytes(-len(payload) % _WORD), dtype="<u4")
-        return self._stream.stack.AnsCoder(words.astype(np.uint32))
+        self.book = AnsTables([row * _FINER for row in self.rows])
 
 
 class Writer:
@@ -93,12 +67,12 @@ class Writer:
 
     def payload(self) -> bytes:
         """All batches as bytes; the last of them is not 0."""
-        coder = self._tables.coder()
+        coder = AnsEncoder()
         for tables, values in reversed(self._batches):
             self._write(coder, tables, values)
-        return bytes(coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0"))
+        return bytes(coder.words().astype("<u4").tobytes().rstrip(b"\0"))
 
-    def _write(self, coder: Any, tables: Longs, values: Longs) -> None:
+    def _write(self, coder: AnsEncoder, tables: Longs, values: Longs) -> None:
         order = np.argsort(tables, kind="stable")
         tables, values = tables[order], values[order]
         reach = self._tables.reach[tables]
@@ -106,16 +80,15 @@ class Writer:
         if beyond.any():
             self._write_beyond(coder, _folded(values[beyond], reach[beyond]))
         indices = np.where(beyond, 2 * reach + 1, values + reach).astype(np.int32)
-        for table, run in reversed([*_runs(tables)]):
-            coder.encode_reverse(indices[run], self._tables.model(table))
+        coder.encode(indices, tables.astype(np.int32), self._tables.book)
 
-    def _write_beyond(self, coder: Any, numbers: Longs) -> None:
+    def _write_beyond(self, coder: AnsEncoder, numbers: Longs) -> None:
         bits = np.searchsorted(_POWERS, numbers, side="right")
         for size in range(_ESCAPE_BITS - 1, 0, -1):
             chosen = numbers[bits == size] - (1 << size)
             if chosen.size:
-                coder.encode_reverse(chosen.astype(np.int32), self._tables.uniform(1 << size))
-        coder.encode_reverse(bits.astype(np.int32), self._tables.uniform(_ESCAPE_BITS))
+                coder.encode_uniform(chosen.astype(np.int32), 1 << size)
+        coder.encode_uniform(bits.astype(np.int32), _ESCAPE_BITS)
 
 
 class Reader:
@@ -129,21 +102,16 @@ class Reader:
         if payload.endswith(b"\0"):
             raise CorruptStreamError("a packet passes its checksum but cannot be decoded: it ends in 0")
         self._tables = tables
-        self._coder = tables.coder(payload)
+        words = np.frombuffer(payload + bytes(-len(payload) % _WORD), dtype="<u4")
+        self._coder = AnsDecoder(words.astype(np.uint32))
 
     def code(self, tables: Longs, values: Longs | None) -> Longs:
         """Read a batch; see `farlook.runtime.neural.contexts.Port`."""
         del values
-        if not tables.size:
-            return np.zeros(0, dtype=np.int64)
         order = np.argsort(tables, kind="stable")
         tables = tables[order]
-        runs = [
-            self._coder.decode(self._tables.model(table), run.stop - run.start)
-            for table, run in _runs(tables)
-        ]
         reach = self._tables.reach[tables]
-        found = np.concatenate(runs).astype(np.int64) - reach
+        found = self._coder.decode(tables.astype(np.int32), self._tables.book) - reach
         beyond = found > reach
         if beyond.any():
             found[beyond] = _unfolded(self._read_beyond(int(beyond.sum())), reach[beyond])
@@ -152,12 +120,12 @@ class Reader:
         return values
 
     def _read_beyond(self, count: int) -> Longs:
-        bits = self._coder.decode(self._tables.uniform(_ESCAPE_BITS), count)
+        bits = self._coder.decode_uniform(count, _ESCAPE_BITS)
         numbers = np.ones(count, dtype=np.int64)
         for size in range(1, _ESCAPE_BITS):
             chosen = bits == size
             if chosen.any():
-                rest = self._coder.decode(self._tables.uniform(1 << size), int(chosen.sum()))
+                rest = self._coder.decode_uniform(int(chosen.sum()), 1 << size)
                 numbers[chosen] = rest.astype(np.int64) + (1 << size)
         return numbers
 
@@ -167,7 +135,7 @@ class Reader:
         Raises:
             CorruptStreamError: The payload is longer than what it codes, or otherwise not what an encoder writes.
         """
-        if not self._coder.is_empty():
+        if not self._coder.empty:
             raise CorruptStreamError(
                 "a packet passes its checksum but cannot be decoded: something is left of it"
             )
@@ -182,16 +150,6 @@ def _checked(row: Sequence[int]) -> NDArray[np.int64]:
             f"the probabilities of a table are not positive or not {1 << PROBABILITY_BITS} in sum"
         )
     return probabilities
-
-
-def _runs(tables: Longs) -> Iterator[tuple[int, slice]]:
-    """The stretches of equal tables in a sorted list."""
-    if not tables.size:
-        return
-    borders = np.flatnonzero(np.diff(tables)) + 1
-    starts = [0, *borders.tolist()]
-    for start, stop in zip(starts, [*starts[1:], tables.size], strict=True):
-        yield int(tables[start]), slice(start, stop)
 
 
 def _folded(values: Longs, reach: Longs) -> Longs:

@@ -33,7 +33,6 @@ class SymbolCoder:
 
     Raises:
         KeyError, IndexError, TypeError, ValueError, OverflowError: The tables are damaged.
-        MissingExtraError: constriction is not installed.
     """
 
     def __init__(self, coding: Coding, entropy: Mapping[str, Any]) -> None:

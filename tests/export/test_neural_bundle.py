@@ -16,7 +16,7 @@ from farlook.models.neural_codecs import CODECS, build
 from farlook.models.neural_finish import picture_symbols
 from farlook.runtime.errors import TrainingError
 
-pytest.importorskip("constriction")
+pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module", params=sorted(CODECS))

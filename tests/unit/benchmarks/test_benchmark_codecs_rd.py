@@ -11,7 +11,7 @@ from PIL import Image
 
 pytest.importorskip("imagecodecs")
 pytest.importorskip("matplotlib")
-pytest.importorskip("constriction")
+pytest.importorskip("onnxruntime")
 
 from farlook.benchmarks import codecs as all_codecs
 from farlook.benchmarks.block8_rd import Job

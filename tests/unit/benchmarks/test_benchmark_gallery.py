@@ -20,7 +20,7 @@ from farlook.benchmarks.metrics import psnr, ssim
 from farlook.benchmarks.pictures import luma
 from farlook.runtime.errors import FarlookError, UsageError
 
-pytest.importorskip("constriction")
+pytest.importorskip("onnxruntime")
 
 STANDIN = str(Path(__file__).parents[2] / "vectors" / "neural" / "standin.bundle")
 

@@ -163,7 +163,7 @@ STANDIN = Path(__file__).parents[2] / "vectors" / "neural" / "standin.bundle"
 
 
 def test_compare_draws_several_codecs_with_errors_and_maps(cli, photo, tmp_path):
-    pytest.importorskip("constriction")
+    pytest.importorskip("onnxruntime")
     codecs = f"block8,{STANDIN},jpeg2000"
     result = cli("compare", photo, "--codecs", codecs, "--bpp", 1, "-o", tmp_path / "sheet.png")
     assert (result.code, result.err) == (0, "")

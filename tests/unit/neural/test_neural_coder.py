@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlook.runtime.errors import CorruptStreamError, MissingExtraError
+from farlook.runtime.errors import CorruptStreamError
 from farlook.runtime.neural.coder import Reader, Tables, Writer
 
 ROWS = [[1] * 5 + [65531], [100, 65336, 99, 1], [65535, 1], [16384, 16384, 16384, 16384], [1, 65500, 1, 34]]
@@ -82,7 +80,6 @@ def reference(rows, batches):
 
 @pytest.mark.parametrize("spread", [1, 3, 40, 30000])
 def test_the_bytes_are_those_of_the_specification(tables, spread):
-    """Nothing is rounded on the way through constriction's floating-point probabilities."""
     generator = np.random.default_rng(spread)
     batches = [
         (
@@ -168,9 +165,3 @@ def test_a_payload_is_read_to_its_end(tables):
 def test_tables_that_are_no_distributions_are_refused(rows):
     with pytest.raises(ValueError, match=r"table|probabilities|sequence"):
         Tables(rows)
-
-
-def test_without_constriction_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "constriction", None)
-    with pytest.raises(MissingExtraError, match=r"farlook\[neural\]"):
-        Tables(ROWS)

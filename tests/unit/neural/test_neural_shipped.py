@@ -22,6 +22,7 @@ def psnr(image, reference):
 @pytest.fixture(scope="module", params=CODECS)
 def codec(request):
     """Each shipped codec, on one thread."""
+    pytest.importorskip("onnxruntime")
     return farlook.Codec.load(request.param, threads=1)
 
 
