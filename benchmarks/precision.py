@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--codecs", type=names, help="names or bundles (default: all shipped ones with networks)"
     )
     parser.add_argument("--limit", type=positive, default=24, help="pictures to measure on (default: 24)")
-    parser.add_argument("--side", type=positive, default=384, help="middle of them, in pixels (default: 384)")
+    parser.add_argument("--side", type=positive, default=320, help="middle of them, in pixels (default: 320)")
     parser.add_argument(
         "--calibrate-on", type=positive, default=24, help="pictures to calibrate on (default: 24)"
     )
@@ -125,8 +125,8 @@ def _settings(options: Namespace) -> Settings:
     return Settings(budget=options.budget, threads=options.threads)
 
 
-def _memory(options: Namespace) -> dict[str, float]:
-    """Peak resident memory of calibrations on few and many pictures, each in a process of its own, in MiB."""
+def _memory(options: Namespace) -> dict[str, tuple[float, float]]:
+    """Peaks of resident memory, see `_probe`, for few and many pictures, each in a process of its own."""
     found = {}
     for count in MEMORY_COUNTS:
         print(f"weighing the calibration of {options.memory_codec} on {count} pictures", file=sys.stderr)
@@ -135,22 +135,32 @@ def _memory(options: Namespace) -> dict[str, float]:
         command += ["--calibrate-on", str(count), "--threads", str(options.threads)]
         command += ["--side", str(MEMORY_SIDE), "--output", str(options.output)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ourselves
-        used, peak = done.stdout.split()
-        found[used] = float(peak)
+        used, reading, peak = done.stdout.split()
+        found[used] = (float(reading), float(peak))
     return found
 
 
 def _probe(options: Namespace) -> str:
-    """Calibrate, and say how many pictures were used and the peak in MiB."""
+    """Read pictures, then calibrate on them: how many were used, and the peaks of both in MiB."""
+    pictures = PictureSet(options.calibration, options.calibrate_on, options.side)
+    for _ in pictures:
+        pass
+    reading = _peak()
     with TemporaryDirectory() as folder:
-        pictures = PictureSet(options.calibration, options.calibrate_on, options.side)
         calibrate(find_bundle(options.probe), Path(folder) / "probe.bundle", pictures, _settings(options))
+    return f"{pictures.used} {reading:.1f} {_peak():.1f}"
+
+
+def _peak() -> float:
+    """The largest resident memory of this process so far, in MiB."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return f"{pictures.used} {int(peak.split()[1]) / 1024:.1f}"
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
-def _write(results: list[Result], memory: dict[str, float], options: Namespace, command: str) -> None:
+def _write(
+    results: list[Result], memory: dict[str, tuple[float, float]], options: Namespace, command: str
+) -> None:
     data = beside(options.output, ".json")
     write_json(
         data,
@@ -246,11 +256,13 @@ def _decoders(results: list[Result]) -> str:
     )
 
 
-def _weights(memory: dict[str, float], codec: str) -> str:
-    rows = [(count, figure(peak, 1)) for count, peak in memory.items()]
+def _weights(memory: dict[str, tuple[float, float]], codec: str) -> str:
+    rows = [(count, figure(peaks[0], 1), figure(peaks[1], 1)) for count, peaks in memory.items()]
+    header = ("pictures", "reading alone", "calibration")
     return (
-        f"## Memory of calibration\n\nPeak resident memory of `farlook calibrate {codec}`, pictures of {MEMORY_SIDE} "
-        f"pixels, each in a process of its own.\n\n{table(('pictures', 'MiB'), rows)}"
+        f"## Memory of calibration\n\nPeak resident memory in MiB of `farlook calibrate {codec}`, each in a process "
+        f"of its own; pictures are cut to {MEMORY_SIDE} pixels. *Reading alone* is the peak of opening the same files "
+        f"before it: it grows with the largest file.\n\n{table(header, rows)}"
     )
 
 

@@ -17,9 +17,9 @@ _EPILOG = """Examples:
 
 farlook calibrate mine.bundle --images pictures/ -o calibrated.bundle
 
-farlook calibrate mine.bundle --images pictures/ --keep-fp16 auto --budget 0.5 -o calibrated.bundle
+farlook calibrate mine.bundle -i pictures/ --keep-fp16 auto -o mixed.bundle
 
-farlook calibrate block8-paper --synthetic --precisions fp16 -o half.bundle
+farlook calibrate mine.bundle --synthetic --precisions fp16 -o half.bundle
 """
 
 BundleName = Annotated[
@@ -96,6 +96,11 @@ def calibrate(
                 + (f", in FP16: {', '.join(kept)}" if kept else "")
             )
     _say(f"wrote {output}")
+    if "int8" in notes["precisions"] and not settings.keep:
+        _say(
+            f"what INT8 costs was not measured: see farlook verify {output} --images DIR; --keep-fp16 auto leaves "
+            "the worst nodes in FP16"
+        )
 
 
 def picture_set(images: Path | None, synthetic: bool, limit: int | None, side: int) -> PictureSet:

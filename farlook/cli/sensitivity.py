@@ -26,7 +26,7 @@ _EPILOG = """Examples:
 
 farlook sensitivity mine.bundle --images pictures/
 
-farlook sensitivity mine.bundle --images pictures/ --limit 8 --json ranks.json --plot ranks.png
+farlook sensitivity mine.bundle -i pictures/ --json s.json --plot s.png
 """
 
 

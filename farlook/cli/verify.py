@@ -24,9 +24,9 @@ _EPILOG = """Examples:
 
 farlook verify calibrated.bundle --images pictures/
 
-farlook verify calibrated.bundle --images pictures/ --precisions fp32,fp16 --max-bd-rate 1
+farlook verify calibrated.bundle -i pictures/ --max-bd-rate 50
 
-farlook verify block8-paper --synthetic --precisions fp32,fp16 --json
+farlook verify block8-paper --synthetic --precisions fp16 --json
 """
 
 
