@@ -57,7 +57,9 @@ def export_ground(
     missing = [name for name in (*_RECORD, "block8") if name not in saved.meta]
     if missing:
         raise TrainingError(f"{weights} is damaged: it lacks {', '.join(missing)}")
-    network.load_state_dict(as_halves(network.state_dict()))  # the file is half as large, and FP16 loses nothing
+    network.load_state_dict(
+        as_halves(network.state_dict())
+    )  # the file is half as large, and FP16 loses nothing
     spec = graph_spec(network)
     model = export_graph(spec, opset=opset)
     verified = verify_graph(spec, model, tolerance=2e-3)  # of 255 levels
