@@ -118,8 +118,9 @@ def test_contexts_save_bytes(samples, layout, fitted):
     assert size(layout, fitted) < 0.93 * size(layout, static)
 
 
-def test_the_same_samples_give_the_same_tables(samples, layout, fitted):
-    assert fit_entropy(samples, layout) == fitted
+def test_the_same_samples_give_the_same_tables(samples, layout):
+    few = {name: parts[:LEVELS] for name, parts in samples.items()}
+    assert fit_entropy(few, layout) == fit_entropy(few, layout)
 
 
 def test_numbers_never_seen_are_coded(fitted, layout):
