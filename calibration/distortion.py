@@ -137,7 +137,7 @@ def bd_rate(tested: Points, anchor: Points) -> float:
 
     Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001, with piecewise cubic
     interpolation of the logarithm of the rate. The average goes up to the PSNR that `anchor` reaches: where
-    `tested` ends below, it goes on with its last slope. Over what both reach, as is common, a curve that saturates
+    `tested` ends below, it goes straight on. Over what both reach, as is common, a curve that saturates
     would count as a good one.
 
     >>> anchor = Points((100, 200, 400), (25.0, 28.0, 31.0))
@@ -150,12 +150,17 @@ def bd_rate(tested: Points, anchor: Points) -> float:
     bottom, top = max(mine[0], others[0]), others[-1]
     if min(mine[-1], top) - bottom < _LEAST_OVERLAP:
         return math.inf
-    if mine[-1] < top:
-        slope = (my_logs[-1] - my_logs[-2]) / (mine[-1] - mine[-2])
-        my_logs = np.append(my_logs, my_logs[-1] + slope * (top - mine[-1]))
-        mine = np.append(mine, top)
-    more = integral(mine, my_logs, bottom, top) - integral(others, their_logs, bottom, top)
+    more = integral(mine, my_logs, bottom, min(top, mine[-1])) - integral(others, their_logs, bottom, top)
+    more += _beyond(mine, my_logs, top)
     return 100 * math.expm1(min(more / (top - bottom), _LARGEST_LOG))
+
+
+def _beyond(values: Floats, logs: Floats, top: float) -> float:
+    """The integral of a curve from its end to `top`, straight on; 0 if it reaches it."""
+    gap = max(top - values[-1], 0.0)
+    slopes = np.diff(logs) / np.diff(values)
+    slope = max(_tangents(np.diff(values), slopes)[-1], slopes[-1])
+    return float(gap * (logs[-1] + gap * slope / 2))
 
 
 def _rising(points: Points) -> tuple[Floats, Floats]:

@@ -40,6 +40,12 @@ def test_a_curve_that_ends_a_little_lower_goes_on_with_its_slope():
     assert bd_rate(Points(shorter, (25.0, 28.0, 31.0, 33.0)), straight) == pytest.approx(0, abs=0.01)
 
 
+def test_a_little_difference_costs_little():
+    anchor = Points((62, 285, 3204), (32.848, 40.831, 48.889))
+    tested = Points((62, 286, 3203), (32.849, 40.824, 48.872))
+    assert abs(bd_rate(tested, anchor)) < 0.6
+
+
 def test_points_that_more_bytes_make_no_better_do_not_count():
     folded = Points((*ANCHOR.sizes, 1000), (*ANCHOR.psnr, 30.0))
     assert bd_rate(folded, ANCHOR) == 0
