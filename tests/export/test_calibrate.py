@@ -22,6 +22,10 @@ from farlook.cli import calibrate as calibrate_verb
 from farlook.cli import sensitivity as sensitivity_verb
 from farlook.cli import verify as verify_verb
 from farlook.cli.run import run
+from farlook.export.engine import build_engine, sources_of
+from farlook.export.engine_config import Settings as EngineSettings
+from farlook.export.engine_shapes import Sizes, stride_of
+from farlook.runtime.backends.tensorrt.library import open_library
 from farlook.runtime.bundle import Bundle, find_bundle, shipped_bundles
 from farlook.runtime.codec import Codec
 from farlook.runtime.errors import BundleError, CalibrationError, UsageError
@@ -249,3 +253,17 @@ def test_bad_input_is_one_line(arguments, text, workplace, monkeypatch, capsys):
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert text in error[0]
+
+
+def test_int8_engines_are_built_for_several_gpus_without_one(calibrated, tmp_path):
+    pytest.importorskip("tensorrt_rtx")
+    pytest.importorskip("polygraphy")
+    bundle, library = Bundle.open(calibrated[1]), open_library("rtx")
+    stride = stride_of(bundle)
+    sizes = Sizes((stride, stride), (2 * stride, 2 * stride), (4 * stride, 4 * stride))
+    for source in sources_of(bundle, "int8"):
+        built = build_engine(
+            library, bundle, source, sizes, EngineSettings(sm=(86, 89, 120), optimisation=0), tmp_path
+        )
+        assert built.path.is_file()
+        assert built.types.compute["int8"] > 0
