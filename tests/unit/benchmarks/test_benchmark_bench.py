@@ -147,8 +147,8 @@ def test_the_verb_prints_a_table_and_writes_files(pictures, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--rates", "a,b"), "--rates takes numbers"),
-        (("--rates", ","), "--rates names nothing"),
+        (("--codec", "farlook:block8", "--rates", "a,b"), "--rates takes numbers"),
+        (("--codec", "farlook:block8", "--rates", ","), "--rates names nothing"),
         (("--codec", ","), "--codec names nothing"),
         (("--codec", "gif"), "no codec is called 'gif'"),
     ],
