@@ -137,7 +137,7 @@ def _similarity_scale(cell: Any) -> None:
     """Decibels of what lacks to 1, with the values themselves at the ticks."""
 
     def there(value: Any) -> Any:
-        import numpy as np  # noqa: PLC0415
+        import numpy as np  # noqa: PLC0415  # as late as matplotlib, which calls this
 
         return -10 * np.log10(np.maximum(1 - value, 1e-10))
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farlook import __version__
 from farlook.runtime.errors import BackendError
 from farlook.runtime.files import write_bytes
 from farlook.runtime.machine import version_text
@@ -102,7 +103,7 @@ class Fingerprint:
                 kind = _KINDS.get(str(field.type), dict)
                 if not isinstance(values[field.name], kind):
                     raise TypeError(f"{field.name} is {values[field.name]!r}")
-        except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
+        except (KeyError, OverflowError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"its fingerprint is damaged: {error!r}") from error
         return cls(**values)
 
@@ -217,6 +218,8 @@ def _other_graph(fingerprint: Fingerprint, digests: Mapping[str, str]) -> list[s
     held = {"source": digests.get("fp32"), "digest": digests.get(fingerprint.precision)}
     if any(digest is not None and getattr(fingerprint, name) != digest for name, digest in held.items()):
         return ["it was built of another graph than the bundle's"]
+    if held["digest"] is None and fingerprint.farlook != __version__:  # the graph was made for the build
+        return [f"its graph was made by farlook {fingerprint.farlook}, not {__version__}"]
     return []
 
 

@@ -136,7 +136,7 @@ def build(
     from farlook.runtime.bundle import find_bundle
     from farlook.runtime.engines import engine_folder
 
-    _check_target_options(target, sm, hardware_compatible)
+    _check_target_options(target, sm, hardware_compatible, version_compatible)
     settings = Settings(
         workspace=None if workspace is None else parse_bytes(workspace),
         optimisation=optimisation,
@@ -165,11 +165,13 @@ def build(
     STDERR.print(f"most memory at once: {peak_memory() / 1e6:.0f} MB")
 
 
-def _check_target_options(target: Target, sm: str | None, level: Level) -> None:
+def _check_target_options(target: Target, sm: str | None, level: Level, version_compatible: bool) -> None:
     if target is Target.LOCAL and sm is not None:
         raise UsageError("--sm is for --target rtx: an engine for this machine is for the GPU in it")
     if target is Target.RTX and level is not Level.NONE:
         raise UsageError("--hardware-compatible is for --target local: list GPUs with --sm for --target rtx")
+    if target is Target.RTX and version_compatible:
+        raise UsageError("--version-compatible is for --target local: TensorRT for RTX ships no lean runtime")
 
 
 @contextmanager

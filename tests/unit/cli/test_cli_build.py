@@ -67,6 +67,7 @@ def test_json_has_all_of_it(mine, capfd):
             2,
             "--hardware-compatible is for --target local",
         ),
+        (["block8-paper", *RTX, "--version-compatible"], 2, "--version-compatible is for --target local"),
         (["block8-paper", *RTX, "--shapes", "64"], 2, "--shapes takes MIN,OPT,MAX"),
         (["block8-paper", *RTX, "--workspace", "much"], 2, "'much' is no size"),
     ],

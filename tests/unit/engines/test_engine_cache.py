@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from farlook import __version__
 from farlook.runtime.backends.base import GraphSource
 from farlook.runtime.bundle import shipped_bundles
 from farlook.runtime.engines import (
@@ -154,6 +155,20 @@ def test_without_a_gpu_it_cannot_run(fingerprint, source, machine):
         BackendError, match=r"it was built by tensorrt 10\.3\.0, not 11\.1\.0; rebuild it with"
     ):
         read_engine(source, "tensorrt", "11.1.0", here)
+
+
+def test_graphs_made_for_the_build_are_of_this_farlook(fingerprint, source, machine):
+    bare = replace(source, digests={"fp32": "a" * 64})
+    assert found(replace(fingerprint, farlook=__version__), bare, machine()) == []
+    (difference,) = found(replace(fingerprint, farlook="0.0.1"), bare, machine())
+    assert difference == f"its graph was made by farlook 0.0.1, not {__version__}"
+    assert found(replace(fingerprint, farlook="0.0.1"), source, machine()) == []
+
+
+def test_a_fingerprint_with_an_endless_number_is_damaged(fingerprint):
+    endless = fingerprint.to_json().replace(b"86", b"Infinity")
+    with pytest.raises(ValueError, match="its fingerprint is damaged"):
+        Fingerprint.from_json(endless)
 
 
 @pytest.mark.parametrize(
