@@ -144,7 +144,7 @@ def _untimed(plan: Plan, measured: dict[tuple[str, str], Record], timed: Sequenc
     todo = []
     for path, codec in product(plan.pictures, plan.codecs):
         points = measured[path.name, codec]["points"]
-        files = [(p["rate"], p["setting"], p["bytes"]) for p in points if p["rate"] in plan.rates]
+        files = [(p["rate"], p["setting"], p["sha256"]) for p in points if p["rate"] in plan.rates]
         if (path.name, codec) not in done and files:
             todo.append(TimingJob(path, plan.mode, codec, plan.repeats, files))
     return todo

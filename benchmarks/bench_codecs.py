@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from farlook.benchmarks.codecs import Avif, Farlook, Htj2k, Jpeg, Jpeg2000, JpegXl, Mozjpeg, Webp
+from farlook.benchmarks.containers import container_bytes
 from farlook.benchmarks.pictures import luma
 from farlook.benchmarks.search import largest_within
 from farlook.runtime.errors import FarlookError, UsageError
@@ -124,6 +125,10 @@ class BenchCodec:
         """Its picture, as the codec gives it."""
         return self._coder.decode(data)
 
+    def payload_bytes(self, data: bytes) -> int:
+        """Bytes of a file without its container; see `container_bytes`."""
+        return len(data) - container_bytes(data[1:] if isinstance(self._coder, Half) else data)
+
     def reconstruct(self, data: bytes, original: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What a file decodes to, grey if the original is."""
         image = self.decode(data)
@@ -139,6 +144,29 @@ class BenchCodec:
             None if index is None else (self._settings[index], encode(self._settings[index]))
             for index in found
         ]
+
+    def again(
+        self, image: NDArray[np.uint8], setting: float, budget: int, is_it: Callable[[bytes], bool]
+    ) -> tuple[Callable[[], bytes], bytes] | None:
+        """How a file that `within` found is made once more, and the file; None if it cannot be.
+
+        By its setting. Not every file of farlook's has one: its rate control may use steps coarser than quality 1, or
+        one step for a part of the picture and the next for the rest. Such a file is made by rate control again.
+
+        Args:
+            image: The picture.
+            setting: What `within` gave.
+            budget: What it was given.
+            is_it: Whether a file is the same as before.
+        """
+        ways: list[Callable[[], bytes]] = [partial(self._coder.encode, image, setting)]
+        if isinstance(self._coder, Farlook):
+            ways.append(partial(self._coder.encode_within, image, budget))
+        for encode in ways:
+            data = encode()
+            if is_it(data):
+                return encode, data
+        return None
 
     def smallest(self, image: NDArray[np.uint8]) -> tuple[float, bytes]:
         """Its smallest file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from farlook.benchmarks.bench_setup import crop_file, rate_bytes
 from farlook.benchmarks.codecs import library
 from farlook.benchmarks.metrics import MS_SSIM_SIDE, ms_ssim, psnr, similarities
 from farlook.benchmarks.pictures import load, luma, pixels
-from farlook.benchmarks.timing import interleaved
+from farlook.benchmarks.timing import interleaved, load_average, now
 from farlook.runtime.errors import FarlookError
 from farlook.runtime.files import write_bytes
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from farlook.benchmarks.bench_codecs import BenchCodec
 
     Picture = NDArray[np.uint8]
 
@@ -61,13 +64,13 @@ class Job:
 
 @dataclass(frozen=True)
 class TimingJob:
-    """One codec on one picture at settings that were found before: rate, setting and bytes of each."""
+    """One codec on one picture, and its files as found before: rate, setting and `digest` of each."""
 
     path: Path
     mode: str
     codec: str
     repeats: int
-    files: Sequence[tuple[float, float, int]]
+    files: Sequence[tuple[float, float, str]]
 
 
 def measure(job: Job) -> dict[str, Any]:
@@ -87,14 +90,18 @@ def measure(job: Job) -> dict[str, Any]:
             (rate, file) for rate, file in zip(rates, found, strict=True) if file is not None
         ]
         if found[0] is None:
-            files.insert(0, (None, codec.smallest(image)))
-        points, pictures = [], {}
+            smallest = codec.smallest(image)
+            if not files or len(smallest[1]) < len(files[0][1][1]):
+                files.insert(0, (None, smallest))
+        points = []
+        pictures: dict[bytes, Picture] = {}  # by file: two files may have one setting
         for rate, (setting, data) in files:
-            if setting not in pictures:
-                pictures[setting] = codec.reconstruct(data, image)
-            points.append({"rate": rate, **_point(job, image, pictures[setting], setting, data)})
+            if data not in pictures:
+                pictures[data] = codec.reconstruct(data, image)
+            figures = qualities(image, pictures[data], perceptual=job.perceptual)
+            points.append({"rate": rate, "setting": setting, **_file(codec, image, data), **figures})
             if rate in job.rates:
-                _keep_crop(job, pictures[setting], rate)
+                _keep_crop(job, pictures[data], rate)
     except FarlookError as error:
         raise FarlookError(f"{job.codec} on {job.path.name}: {error}") from error
     unreached = [rate for rate, file in zip(job.rates, found, strict=False) if file is None]
@@ -104,25 +111,37 @@ def measure(job: Job) -> dict[str, Any]:
 def time_codec(job: TimingJob) -> dict[str, Any]:
     """Seconds of every encode and decode, all rates in turn, `TimingJob.repeats` times.
 
+    With the time of day when that began, and the machine's load average before and after.
+
     Raises:
-        FarlookError: A file has another size than before.
+        FarlookError: A file cannot be made again.
     """
     codec, image = open_spec(job.codec), load(job.path, job.mode)
     tasks: list[Callable[[], object]] = []
-    for _, setting, size in job.files:
-        data = codec.encode(image, setting)
-        if len(data) != size:
+    for rate, setting, before in job.files:
+        found = codec.again(
+            image, setting, rate_bytes(rate, image), lambda data, before=before: digest(data) == before
+        )
+        if found is None:
             raise FarlookError(
-                f"{job.codec} made {len(data)} bytes of {job.path.name}, and {size} at the same setting before: "
-                "it cannot be compared"
+                f"{job.codec} makes another file of {job.path.name} at {rate:g} bits a pixel than it did before, so "
+                "its times would not be those of what was measured: measure it again in a new folder"
             )
-        tasks += [partial(codec.encode, image, setting), partial(codec.decode, data)]
+        encode, data = found
+        tasks += [encode, partial(codec.decode, data)]
+    date, load_before = now(), load_average()
     seconds = interleaved(tasks, job.repeats)
     points = [
         {"rate": rate, "encode_s": _rounded(seconds[2 * index]), "decode_s": _rounded(seconds[2 * index + 1])}
         for index, (rate, *_) in enumerate(job.files)
     ]
-    return {"picture": job.path.name, "codec": job.codec, "points": points}
+    loads = [load_before, load_average()]
+    return {"picture": job.path.name, "codec": job.codec, "date": date, "load": loads, "points": points}
+
+
+def digest(data: bytes) -> str:
+    """What tells a file from others, in hex."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def qualities(original: Picture, decoded: Picture, *, perceptual: bool = False) -> dict[str, float]:
@@ -156,10 +175,13 @@ def ssimulacra2(original: Picture, decoded: Picture) -> float:
     return float(compute(*(_png(picture) for picture in (original, decoded))))
 
 
-def _point(job: Job, image: Picture, decoded: Picture, setting: float, data: bytes) -> dict[str, float]:
-    bpp = round(8 * len(data) / pixels(image), 7)
-    figures = qualities(image, decoded, perceptual=job.perceptual)
-    return {"setting": setting, "bytes": len(data), "bpp": bpp, **figures}
+def _file(codec: BenchCodec, image: Picture, data: bytes) -> dict[str, Any]:
+    return {
+        "bytes": len(data),
+        "payload_bytes": codec.payload_bytes(data),
+        "sha256": digest(data),
+        "bpp": round(8 * len(data) / pixels(image), 7),
+    }
 
 
 def _keep_crop(job: Job, decoded: Picture, rate: float | None) -> None:

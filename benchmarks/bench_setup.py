@@ -34,7 +34,9 @@ quality that a stronger one has at the highest rate."""
 CROP = (320, 224)
 """Width and height of what the report shows of a picture."""
 
-_FORMAT = 1
+FORMAT = 2
+"""Of the files in a folder of results: 2 since points hold digests, and times their load."""
+
 _PACKAGES = ("numpy", "scipy", "pillow", "imagecodecs", "onnxruntime", "ssimulacra2")
 
 
@@ -98,7 +100,7 @@ def describe(plan: Plan) -> Setup:
         files[path.name] = {"width": image.shape[1], "height": image.shape[0], "sha256": digest, **pieces}
     codecs = {spec: open_spec(spec) for spec in plan.codecs}
     return {
-        "format": _FORMAT,
+        "format": FORMAT,
         "set": plan.folder.resolve().name,
         "mode": plan.mode,
         "rates": list(plan.rates),

@@ -95,12 +95,23 @@ class Farlook:
         return self._encode(image, quality=setting)
 
     def within(self, image: NDArray[np.uint8], budget: int) -> tuple[float, bytes] | None:
-        """The quality that farlook's own rate control finds for at most `budget` bytes, and its stream."""
+        """The stream that farlook's own rate control makes of at most `budget` bytes, and the quality it names.
+
+        That quality alone need not give the stream again.
+        """
         try:
-            data = self._encode(image, budget=budget)
+            data = self.encode_within(image, budget)
         except TargetError:
             return None
         return info(data).quality, data
+
+    def encode_within(self, image: NDArray[np.uint8], budget: int) -> bytes:
+        """The stream that farlook's own rate control makes of at most `budget` bytes.
+
+        Raises:
+            TargetError: There is none.
+        """
+        return self._encode(image, budget=budget)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """See `ImageCodec`."""

@@ -28,6 +28,8 @@ _HTML = Path(__file__).parent / "html"
 _STRONG = 60
 """Per cent of BD-rate from which a table's cell is tinted no more."""
 
+_DECIBELS = "&minus;10&#8239;log&#8321;&#8320;(1&#8239;&minus;&#8239;x)"
+
 
 def render(
     title: str, every: Sequence[Results], folders: Sequence[Path], extras: Extras, crop_rate: float = 0.15
@@ -116,8 +118,22 @@ def _summary(results: Results, data: Json) -> str:
         f'<section id="summary" aria-labelledby="summary-title"><h2 id="summary-title">{name} beside the others</h2>'
         f"<p>{escape(set_name(results))}: by how much its files are smaller (&minus;) or larger (+) than another "
         f"codec's.</p>"
-        f'<table class="bars">{head}<tbody>{"".join(rows)}</tbody></table></section>'
+        f'<table class="bars">{head}<tbody>{"".join(rows)}</tbody></table>'
+        f"{_every_metric(results, tested)}</section>"
     )
+
+
+def _every_metric(results: Results, tested: str) -> str:
+    """A codec against every other, by every figure of merit."""
+    if len(results.metrics) < 2:
+        return ""
+    header = [f"bytes of {label(tested)}, %, at equal", *(metric.label for metric in results.metrics)]
+    rows = [
+        _row(anchor, [_bd_cell(results, tested, anchor, metric) for metric in results.metrics])
+        for anchor in results.codecs
+        if anchor != tested
+    ]
+    return _table(header, rows) + f'<p class="note">SSIM and MS-SSIM count as decibels, {_DECIBELS}.</p>'
 
 
 def _found_deltas(results: Results, tested: str, metric: Metric) -> list[tuple[float, int]]:
@@ -173,7 +189,28 @@ def _bd_panel(results: Results, metric: Metric) -> str:
     for tested in results.codecs:
         cells = [_bd_cell(results, tested, anchor, metric) for anchor in results.codecs]
         rows.append(_row(tested, cells))
-    return _table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
+    matrix = _table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
+    return matrix + _containers(results, metric)
+
+
+def _containers(results: Results, metric: Metric) -> str:
+    """How many bytes of files are containers, and what the first codec is to those codecs without them."""
+    tested, parts = results.codecs[0], []
+    for codec in results.codecs:
+        size = results.container(codec)
+        delta = results.delta(tested, codec, metric, bare=True) if size and codec != tested else None
+        if delta:
+            without = (
+                f"{_signed(delta.rate, 1)}&#8239;% against {escape(label(codec))} without its {size:.0f}"
+            )
+            parts.append(without)
+    if not parts:
+        return ""
+    return (
+        '<p class="note">WebP and AVIF come in containers, which count here as in the files that people keep; '
+        f"JPEG 2000, HTJ2K and JPEG XL are codestreams alone. Bytes of {escape(label(tested))}, were containers not "
+        f"counted: {_joined(parts)} bytes of container a file.</p>"
+    )
 
 
 def _bd_cell(results: Results, tested: str, anchor: str, metric: Metric) -> str:
@@ -208,6 +245,7 @@ def _speed(every: Sequence[Results]) -> str:
         return f'<div class="pair">{plots}</div>'
 
     tables = "".join(f"<h3>{escape(set_name(results))}</h3>{_speed_table(results)}" for results in timed)
+    when = "".join(f'<p class="note">{_when(results)}</p>' for results in timed)
     return f"""<section id="speed" aria-labelledby="speed-title">
 <h2 id="speed-title">Speed against bytes at equal quality</h2>
 <p>Megapixels a second on one core, on a logarithmic scale, against the bytes that the codec needs for the same
@@ -215,8 +253,25 @@ quality: the best place is down on the right. Marks are medians over all picture
 from quartile to quartile.</p>
 <div class="pick"><label>Bytes against<select id="anchor"></select></label></div>
 {_panels(timed, panel)}
+{when}
 <details><summary>The numbers</summary>{tables}</details>
 </section>"""
+
+
+def _when(results: Results) -> str:
+    """When times were measured, and how busy the machine was."""
+    timed = results.timed
+    if timed is None:
+        return ""
+    first, last = (date.replace("T", " ").removesuffix("Z")[:16] for date in (timed.first, timed.last))
+    span = first if first == last else f"{first} to {last[11:] if first[:10] == last[:10] else last}"
+    load = (
+        f"; load average {timed.low:.2f} to {timed.high:.2f}, median {timed.middle:.2f}, of which the measurement "
+        "itself is 1"
+        if timed.low is not None
+        else ""
+    )
+    return escape(f"{set_name(results)}: timed {span} UTC{load}.")
 
 
 def _speed_table(results: Results) -> str:
@@ -339,7 +394,11 @@ as decibels, &minus;10&#8239;log&#8321;&#8320;(1&#8239;&minus;&#8239;x), and les
 common counts as none.</p>
 <p>Speeds are those of bare encode and decode calls at the settings found before, from memory to memory, by one process
 on one core while nothing else was measured: {repeats} of each in turn, after one that does not count. Codecs that are
-programs of their own (mozjpeg) count with the time to start them.</p>
+programs of their own (mozjpeg) count with the time to start them. Files of farlook's that no quality gives again,
+because rate control used two steps or one coarser than quality 1, are timed with rate control.</p>
+<p>Rates count whole files. AVIF's and WebP's are in their containers (ISO base media boxes, RIFF), as they are kept and
+sent; JPEG 2000, HTJ2K and JPEG XL are raw codestreams, the first two without comments. The bytes of files without
+containers are in per-image.csv.</p>
 <dl>{codecs}
 <dt>Machine</dt><dd>{escape(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")}</dd>
 <dt>Versions</dt><dd>{escape(versions)}</dd>

@@ -10,15 +10,15 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from io import StringIO
 from itertools import product
-from statistics import fmean, quantiles
+from statistics import fmean, median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from farlook.benchmarks.bench import POINTS, TIMINGS, read_setup
-from farlook.benchmarks.bench_setup import slug
+from farlook.benchmarks.bench_setup import FORMAT, slug
 from farlook.benchmarks.curves import Curve, bd_rate, overlap
 from farlook.benchmarks.journal import read_journal
 from farlook.runtime.errors import OutputError, UsageError
@@ -27,6 +27,8 @@ from farlook.runtime.files import write_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from farlook.benchmarks.journal import Record
 
     Point = dict[str, Any]
 
@@ -95,6 +97,25 @@ class Delta:
     high: float
 
 
+@dataclass(frozen=True)
+class Timed:
+    """When times were measured, and what else the machine had to do.
+
+    Attributes:
+        first: Date and time, UTC, of the first measurement.
+        last: Of the last one's beginning.
+        low: The lowest load average before or after a measurement; None where the system tells none.
+        middle: The median.
+        high: The highest.
+    """
+
+    first: str
+    last: str
+    low: float | None
+    middle: float | None
+    high: float | None
+
+
 class Results:
     """A folder of results, finished.
 
@@ -102,6 +123,7 @@ class Results:
         setup: What they depend on: see `farlook.benchmarks.bench_setup`.
         points: For each codec and picture, from the smallest file to the largest.
         timings: The same, of times; empty where none were measured.
+        timed: When these were measured; None where none were.
     """
 
     def __init__(
@@ -109,9 +131,10 @@ class Results:
         setup: dict[str, Any],
         points: dict[str, dict[str, list[Point]]],
         timings: dict[str, dict[str, list[Point]]],
+        timed: Timed | None = None,
     ) -> None:
-        self.setup, self.points, self.timings = setup, points, timings
-        self._curves: dict[tuple[str, str], list[Curve]] = {}
+        self.setup, self.points, self.timings, self.timed = setup, points, timings, timed
+        self._curves: dict[tuple[str, str, bool], list[Curve]] = {}
 
     @cached_property
     def codecs(self) -> list[str]:
@@ -148,24 +171,36 @@ class Results:
             if len(points) == len(self.pictures)
         ]
 
-    def curves(self, codec: str, metric: Metric) -> list[Curve]:
-        """A codec's curve of every picture."""
-        key = codec, metric.key
+    def container(self, codec: str) -> float:
+        """Mean bytes of the container of a codec's files at the rates asked for: 0 where they have none."""
+        found = [p["bytes"] - p["payload_bytes"] for rate in self.rates for p in self.at(codec, rate)]
+        return fmean(found) if found else 0.0
+
+    def curves(self, codec: str, metric: Metric, *, bare: bool = False) -> list[Curve]:
+        """A codec's curve of every picture; `bare`: of its files without their containers."""
+        key = codec, metric.key, bare
         if key not in self._curves:
             self._curves[key] = [
-                Curve.of((point["bpp"], metric.scaled(point[metric.key])) for point in points)
+                Curve.of((_bpp(point, bare=bare), metric.scaled(point[metric.key])) for point in points)
                 for points in self.points[codec].values()
             ]
         return self._curves[key]
 
-    def delta(self, tested: str, anchor: str, metric: Metric) -> Delta | None:
+    def delta(self, tested: str, anchor: str, metric: Metric, *, bare: bool = False) -> Delta | None:
         """How much more a codec takes than another at equal quality; None where no picture can tell.
 
         Over the quality that `tested` has between the lowest and the highest rate and `anchor` has at all.
+
+        Args:
+            tested: A codec.
+            anchor: Another.
+            metric: What is equal.
+            bare: Count no containers.
         """
         span = self.rates[0], self.rates[-1]
         found = []
-        for ours, theirs in zip(self.curves(tested, metric), self.curves(anchor, metric), strict=True):
+        curves = (self.curves(codec, metric, bare=bare) for codec in (tested, anchor))
+        for ours, theirs in zip(*curves, strict=True):
             rate, shared = bd_rate(ours, theirs, *span), overlap(ours, theirs, *span)
             if rate is not None and shared is not None:
                 found.append((rate, *shared))
@@ -210,7 +245,10 @@ def read_results(folder: Path) -> Results:
     setup = read_setup(folder)
     if setup is None or not setup["codecs"]:
         raise UsageError(f"{folder} holds no results: make them with farlook bench")
-    points, timings = (_by_codec(setup, folder / name) for name in (POINTS, TIMINGS))
+    if setup.get("format") != FORMAT:
+        raise UsageError(f"the results in {folder} are another farlook's: measure again, in another folder")
+    records = {name: read_journal(folder / name) for name in (POINTS, TIMINGS)}
+    points, timings = (_by_codec(setup, found) for found in records.values())
     every = list(product(setup["codecs"], setup["pictures"]))
     lacking = sum(picture not in points[codec] for codec, picture in every)
     if setup["repeats"] and not lacking:
@@ -223,7 +261,7 @@ def read_results(folder: Path) -> Results:
             f"the results in {folder} are not finished, {lacking} of {len(every)} measurements are missing: "
             "run the same farlook bench again"
         )
-    return Results(setup, points, timings)
+    return Results(setup, points, timings, _timed(records[TIMINGS]))
 
 
 def write_results(folder: Path) -> Results:
@@ -278,14 +316,29 @@ def codec_json(results: Results, codec: str) -> dict[str, Any]:
                 for what in ("encode", "decode")
                 if (spread := results.speed(codec, what))
             },
+            "timed": asdict(results.timed) if results.timed else None,
+            "container_bytes": round(results.container(codec), 1),
         },
         "results": figures,
     }
 
 
-def _by_codec(setup: dict[str, Any], path: Path) -> dict[str, dict[str, list[Point]]]:
+def _bpp(point: Point, *, bare: bool) -> float:
+    return float(point["bpp"] * (point["payload_bytes"] / point["bytes"] if bare else 1))
+
+
+def _timed(records: Sequence[Record]) -> Timed | None:
+    if not records:
+        return None
+    dates = sorted(record["date"] for record in records)
+    loads = [load for record in records for load in record["load"] if load is not None]
+    spread = (min(loads), round(median(loads), 2), max(loads)) if loads else (None, None, None)
+    return Timed(dates[0], dates[-1], *spread)
+
+
+def _by_codec(setup: dict[str, Any], records: Sequence[Record]) -> dict[str, dict[str, list[Point]]]:
     """Points by codec and picture, in the setup's order, however they were measured."""
-    found = {(r["codec"], r["picture"]): r["points"] for r in read_journal(path)}
+    found = {(r["codec"], r["picture"]): r["points"] for r in records}
     return {
         codec: {picture: found[codec, picture] for picture in setup["pictures"] if (codec, picture) in found}
         for codec in setup["codecs"]
@@ -294,7 +347,7 @@ def _by_codec(setup: dict[str, Any], path: Path) -> dict[str, dict[str, list[Poi
 
 def _image_rows(results: Results) -> list[list[object]]:
     names = [metric.key for metric in results.metrics]
-    header = ["picture", "codec", "rate", "setting", "bytes", "bpp", *names]
+    header = ["picture", "codec", "rate", "setting", "bytes", "payload_bytes", "bpp", *names]
     for what in ("encode", "decode"):
         header += [f"{what}_mp_s", f"{what}_mp_s_low", f"{what}_mp_s_high"]
     rows: list[list[object]] = [list(header)]
@@ -302,7 +355,7 @@ def _image_rows(results: Results) -> list[list[object]]:
         for picture, points in pictures.items():
             times = {point["rate"]: point for point in results.timings.get(codec, {}).get(picture, [])}
             for point in points:
-                figures = [point[key] for key in ("setting", "bytes", "bpp", *names)]
+                figures = [point[key] for key in ("setting", "bytes", "payload_bytes", "bpp", *names)]
                 rate = "smallest" if point["rate"] is None else point["rate"]
                 rows.append(
                     [picture, codec, rate, *figures, *_speeds(results, picture, times.get(point["rate"]))]

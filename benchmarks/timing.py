@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime, timezone
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -155,6 +157,16 @@ def interleaved(tasks: Sequence[Callable[[], object]], repeats: int) -> list[lis
             task()
             seconds.append(perf_counter() - start)
     return times
+
+
+def now() -> str:
+    """The date and the time of day, UTC, to the second: "2026-01-31T23:59:59Z"."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def load_average() -> float | None:
+    """Processes that ran or waited for a core, on average over the last minute; None where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def peak_memory(name: str, frame: Path, setting: float, stream: Path | None = None) -> int:

@@ -16,7 +16,7 @@ from farlook.runtime.errors import UsageError
 if TYPE_CHECKING:
     from farlook.benchmarks.results import Delta, Metric, Results
 
-_CODECS = "farlook:block8,jpeg,jpeg2000,htj2k?,webp:m6,avif:s6?,jxl:e7?"
+_CODECS = "farlook:block8:neural?,farlook:block8,jpeg,jpeg2000,htj2k?,webp:m6,webp:m6:half,avif:s6?,jxl:e7?"
 _RATES = "0.05,0.1,0.15,0.2,0.25,0.3,0.5"
 _BUSY = 0.5
 

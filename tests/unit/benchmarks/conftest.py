@@ -69,7 +69,7 @@ def make_results(tmp_path):
         (folder / "crops").mkdir(parents=True)
         file = {"width": 400, "height": 250, "sha256": "0", "crop": [0, 0, 32, 24]}
         setup = {
-            "format": 1,
+            "format": 2,
             "set": "kodak",
             "mode": mode,
             "rates": list(rates),
@@ -89,10 +89,15 @@ def make_results(tmp_path):
             (folder / "crops" / f"{number:03d}-original.webp").write_bytes(piece.getvalue())
             for codec, needed in bytes_needed.items():
                 key = {"picture": picture, "codec": codec}
-                values = [made_point(rate, needed, mode) for rate in (*rates, 2 * rates[-1])]
+                container = 25 if codec.startswith("webp") else 0
+                values = [made_point(rate, needed, mode, container) for rate in (*rates, 2 * rates[-1])]
                 points.append({**key, "unreached": [], "points": values})
                 seconds = {"encode_s": [0.1 * needed, 0.1, 0.2], "decode_s": [0.05, 0.05, 0.05]}
-                timings.append({**key, "points": [{"rate": rate, **seconds} for rate in rates]})
+                when = {
+                    "date": f"2026-01-31T23:{len(timings):02d}:09Z",
+                    "load": [0.9, 1.0 + len(timings) / 10],
+                }
+                timings.append({**key, **when, "points": [{"rate": rate, **seconds} for rate in rates]})
                 for rate in rates:
                     crop = folder / "crops" / f"{number:03d}-{codec.replace(':', '-')}-{rate:g}.webp"
                     crop.write_bytes(piece.getvalue())
@@ -103,11 +108,13 @@ def make_results(tmp_path):
     return make
 
 
-def made_point(rate, needed, mode):
+def made_point(rate, needed, mode, container):
     """A file at a rate: PSNR by how far its bytes go, similarities that rise with it."""
     level = math.log2(rate / needed / 0.05)
     similarity = 1 - 0.3 * 2**-level
     luma = {"psnr-luma": 25 + 3 * level, "ssim-luma": similarity, "ms-ssim-luma": similarity}
     colour = {"psnr-rgb": 24 + 3 * level, "ms-ssim-rgb": similarity}
     figures = luma | colour if mode == "rgb" else luma
-    return {"rate": rate, "setting": rate, "bytes": int(12500 * rate), "bpp": rate, **figures}
+    size = int(12500 * rate)
+    file = {"bytes": size, "payload_bytes": size - container, "sha256": "0", "bpp": rate}
+    return {"rate": rate, "setting": rate, **file, **figures}

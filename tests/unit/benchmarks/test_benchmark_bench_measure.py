@@ -1,12 +1,15 @@
 """One codec on one picture."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from farlook.benchmarks.bench_measure import Job, TimingJob, measure, qualities, time_codec
+from farlook.benchmarks.bench_codecs import open_spec
+from farlook.benchmarks.bench_measure import Job, TimingJob, digest, measure, qualities, time_codec
 from farlook.benchmarks.metrics import ms_ssim, psnr, ssim
-from farlook.benchmarks.pictures import luma
+from farlook.benchmarks.pictures import load, luma
 from farlook.runtime.errors import FarlookError
 
 
@@ -65,17 +68,60 @@ def test_ssimulacra2_is_100_for_equal_pictures(kodim):
 
 def test_times_are_taken_of_every_file(path):
     points = measure(Job(path, "rgb", "farlook:block8", (0.1, 0.3), 0.6))["points"][:2]
-    files = [(point["rate"], point["setting"], point["bytes"]) for point in points]
+    files = [(point["rate"], point["setting"], point["sha256"]) for point in points]
     record = time_codec(TimingJob(path, "rgb", "farlook:block8", 3, files))
     assert [point["rate"] for point in record["points"]] == [0.1, 0.3]
     for point in record["points"]:
         assert len(point["encode_s"]) == len(point["decode_s"]) == 3
         assert all(seconds > 0 for seconds in point["encode_s"] + point["decode_s"])
+    assert datetime.strptime(record["date"], "%Y-%m-%dT%H:%M:%SZ").year >= 2025
+    assert len(record["load"]) == 2
 
 
-def test_another_file_than_before_cannot_be_timed(path):
-    with pytest.raises(FarlookError, match=r"made \d+ bytes of one.png, and 17 at the same setting"):
-        time_codec(TimingJob(path, "rgb", "farlook:block8", 1, [(0.1, 20.0, 17)]))
+@pytest.mark.parametrize("spec", ["farlook:block8", "jpeg2000"])
+def test_another_file_than_before_cannot_be_timed(path, spec):
+    with pytest.raises(FarlookError, match=rf"{spec} makes another file of one.png at 0.1 bits a pixel"):
+        time_codec(TimingJob(path, "rgb", spec, 1, [(0.1, 20.0, digest(b"another"))]))
+
+
+@pytest.fixture
+def hard(tmp_path, kodim):
+    """Names of two pieces of 128 x 96 pixels whose streams no quality gives: the first has two steps (at 0.489 bits a
+    pixel), the second a step coarser than quality 1 (at 0.05 and 0.06)."""
+    for name, top, left in (("gap", 320, 0), ("coarse", 192, 96)):
+        Image.fromarray(np.ascontiguousarray(kodim[top : top + 96, left : left + 128])).save(
+            tmp_path / f"{name}.png"
+        )
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "rates"), [("gap", (0.31, 0.489)), ("coarse", (0.05, 0.06))])
+def test_files_that_no_quality_gives_are_timed_as_they_are(hard, name, rates):
+    path = hard / f"{name}.png"
+    record = measure(Job(path, "rgb", "farlook:block8", rates, 1.0))
+    points = [point for point in record["points"] if point["rate"] in rates]
+    codec, image = open_spec("farlook:block8"), load(path, "rgb")
+    assert any(digest(codec.encode(image, p["setting"])) != p["sha256"] for p in points), (
+        "the case of this test"
+    )
+    files = [(point["rate"], point["setting"], point["sha256"]) for point in points]
+    timed = time_codec(TimingJob(path, "rgb", "farlook:block8", 1, files))
+    assert [point["rate"] for point in timed["points"]] == list(rates)
+
+
+def test_files_of_one_quality_are_measured_each(hard):
+    record = measure(Job(hard / "coarse.png", "rgb", "farlook:block8", (0.05, 0.06), 0.07))
+    points = record["points"]
+    assert len({point["setting"] for point in points}) < len({point["sha256"] for point in points})
+    assert len({point["psnr-rgb"] for point in points}) == len({point["sha256"] for point in points})
+
+
+def test_containers_are_counted_apart(path):
+    webp, ours = (
+        measure(Job(path, "rgb", spec, (1.0,), 2.0))["points"][0] for spec in ("webp:m4", "farlook:block8")
+    )
+    assert webp["bytes"] - webp["payload_bytes"] in (20, 21), "with the byte that evens a chunk"
+    assert ours["bytes"] == ours["payload_bytes"]
 
 
 def test_a_codec_that_fails_names_itself_and_the_picture(path, monkeypatch):

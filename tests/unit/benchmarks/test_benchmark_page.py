@@ -61,6 +61,26 @@ def test_the_tables_hold_the_figures(page):
     assert "1 times as fast" in page
 
 
+def test_the_first_codec_is_compared_by_every_figure(page):
+    summary = page.split('<section id="summary"')[1].split("</section>")[0]
+    assert summary.count('<th scope="col">') >= 1 + 5
+    for metric in METRICS[:5]:
+        assert f">{metric.label}</th>" in summary
+    assert "count as decibels" in summary
+
+
+def test_containers_are_told_and_left_out(page):
+    assert "WebP m6, half size without its 25 bytes of container a file" in page
+    assert "JPEG 2000 without" not in page
+
+
+def test_it_says_when_times_were_measured_and_how_busy_the_machine_was(page):
+    assert (
+        "kodak, RGB: timed 2026-01-31 23:00 to 23:05 UTC; load average 0.90 to 1.50, median 0.95, of which the "
+        "measurement itself is 1."
+    ) in page
+
+
 def test_what_was_not_measured_is_not_shown(make_results):
     folder = make_results()
     results = read_results(folder)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from farlook.benchmarks.results import METRICS, Spread, codec_json, read_results, write_results
+from farlook.benchmarks.results import METRICS, Spread, Timed, codec_json, read_results, write_results
 from farlook.runtime.errors import UsageError
 
 PSNR = METRICS[0]
@@ -28,6 +28,32 @@ def test_what_is_compared_is_what_both_have(make_results):
     assert (delta.low, delta.high) == pytest.approx((30, 36))  # 0.1 and 0.4 of ours; theirs goes to 0.8
     delta = results.delta("jpeg2000", "farlook:block8", PSNR)
     assert (delta.low, delta.high) == pytest.approx((30, 33))
+
+
+def test_containers_can_be_left_out(make_results):
+    results = read_results(make_results())
+    assert results.container("webp:m6:half") == 25
+    assert results.container("jpeg2000") == 0
+    whole, bare = (results.delta("farlook:block8", "webp:m6:half", PSNR, bare=bare) for bare in (False, True))
+    assert whole.rate == pytest.approx(-60, abs=0.5)
+    assert -59.9 < bare.rate < -59, "their files are smaller by 25 bytes of 1250 and more"
+    assert results.delta("farlook:block8", "jpeg2000", PSNR, bare=True) == results.delta(
+        "farlook:block8", "jpeg2000", PSNR
+    )
+
+
+def test_it_is_known_when_times_were_measured_and_how_busy_the_machine_was(make_results):
+    results = read_results(make_results())
+    assert results.timed == Timed("2026-01-31T23:00:09Z", "2026-01-31T23:05:09Z", 0.9, 0.95, 1.5)
+    assert codec_json(results, "jpeg2000")["meta"]["timed"]["high"] == 1.5
+
+
+def test_results_of_another_format_are_refused(make_results):
+    folder = make_results()
+    setup = json.loads((folder / "setup.json").read_text())
+    (folder / "setup.json").write_text(json.dumps(setup | {"format": 1}))
+    with pytest.raises(UsageError, match="another farlook's: measure again"):
+        read_results(folder)
 
 
 def test_nothing_in_common_is_no_delta(make_results):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
 import pytest
 
-from farlook.benchmarks.timing import CODERS, interleaved, open_coder, peak_memory, setting_near
+from farlook.benchmarks.timing import (
+    CODERS,
+    interleaved,
+    load_average,
+    now,
+    open_coder,
+    peak_memory,
+    setting_near,
+)
 from farlook.runtime.errors import UsageError
 
 
@@ -53,6 +62,11 @@ def test_tasks_take_turns():
     times = interleaved([lambda: log.append("a"), lambda: log.append("b")], 3)
     assert "".join(log) == "ab" * 4
     assert [len(row) for row in times] == [3, 3]
+
+
+def test_times_of_day_can_be_compared_and_load_is_a_number():
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", now())
+    assert load_average() is None or 0 <= load_average() < 10_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
