@@ -14,7 +14,7 @@ begins as no correction at all.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -188,6 +188,28 @@ class GroundDecoder(nn.Module):
         luma, chroma = FINE * FINE, _PLANES - FINE * FINE
         level = around[:, :luma].mean(1, keepdim=True)
         return (planes - torch.cat([level.repeat(1, luma, 1, 1), around[:, -chroma:]], 1)) / steps
+
+    def take_over(self, smaller: GroundDecoder) -> None:
+        """Begin as a network that is nowhere wider or deeper: what is new says nothing to what is old.
+
+        Args:
+            smaller: Whose weights are taken.
+
+        Raises:
+            UsageError: It is wider or deeper than this one.
+        """
+        ours, theirs = asdict(self.config), asdict(smaller.config)
+        if any(ours[name] < theirs[name] for name in ours):
+            raise UsageError(f"weights of {smaller.config} do not fit into {self.config}: it is smaller")
+        old = smaller.state_dict()
+        with torch.no_grad():
+            for name, weights in self.named_parameters():
+                if name in old:
+                    rows, *others = old[name].shape
+                    weights[:rows] = 0.0
+                    weights[(slice(rows), *(slice(length) for length in others))] = old[name]
+                elif ".second." in name:  # of a block that was not there
+                    weights.zero_()
 
     def reach(self) -> int:
         """How far the network looks in pixels, rounded up to blocks: so much halo a window needs."""

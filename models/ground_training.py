@@ -115,7 +115,7 @@ def train_ground(
         out_dir: Made if it is missing.
         bundle: block8's, whose streams are to be decoded: a name or a path.
         resume: Go on from the checkpoint in `out_dir`.
-        start: Begin with the weights of this `model.safetensors` of the same size.
+        start: Begin with the weights of this `model.safetensors`, of the same size or a smaller one.
         machine: Where to compute, and how.
         progress: Show bars in the terminal.
         checkpoint_every: Steps between checkpoints.
@@ -190,7 +190,9 @@ def _train_network(
     trainer: Trainer,
     state: TrainingState,
 ) -> TrainingState:
-    network = _fresh(config) if start is None else load_ground(start)[0]
+    network = _fresh(config)
+    if start is not None:
+        network.take_over(load_ground(start)[0])
     network = network.to(device).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub forgot it
     trainer.optimise(

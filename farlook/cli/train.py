@@ -144,7 +144,7 @@ def block8_ground(
     lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start.")] = 2e-3,
     seed: Seed = 0,
     start: Annotated[
-        Path | None, typer.Option("--start", help="Begin with the weights of this model.safetensors.")
+        Path | None, typer.Option("--start", help="Begin with these weights, of this size or a smaller one.")
     ] = None,
     bundle: Annotated[
         str, typer.Option("--bundle", help="block8's, whose streams are to be decoded.", metavar="BUNDLE")

@@ -78,3 +78,19 @@ def test_it_reaches_no_farther_than_it_says():
 def test_sizes_below_1_are_refused(name):
     with pytest.raises(UsageError, match="at least 1"):
         GroundConfig(**{name: 0})
+
+
+def test_a_larger_network_begins_as_the_smaller_one():
+    smaller = lively()
+    larger = lively(GroundConfig(width=12, depth=2, wide=10, wide_depth=3))
+    larger.take_over(smaller)
+    inputs = _example(1, 48, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(larger(*inputs), smaller(*inputs), atol=1e-3, rtol=0)
+    found = larger(*inputs).square().mean()
+    found.backward()
+    assert all(
+        weights.grad.abs().max() > 0 for name, weights in larger.named_parameters() if "second" in name
+    )
+    with pytest.raises(UsageError, match="do not fit"):
+        smaller.take_over(larger)
