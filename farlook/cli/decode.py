@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,7 @@ from farlook.runtime.images import format_of, write_image
 from farlook.runtime.stream import stream_codec
 
 if TYPE_CHECKING:
-    from farlook.runtime.block8.neural import NeuralDecoder
+    from farlook.runtime.block8.choice import DecoderChoice
 
 _EPILOG = """Examples:
 
@@ -31,6 +31,8 @@ farlook decode photo.flk photo.png
 farlook decode streams/ pictures/
 
 farlook decode mine.flk mine.png --codec mine.bundle
+
+farlook decode pass.flk photo.png --decoder linear
 
 farlook decode pass.flk photo.png --decoder neural
 
@@ -80,7 +82,11 @@ def decode(
     threads: Threads = 0,
     verbose: Verbose = False,
 ) -> None:
-    """Rebuild a picture from its stream, in the format of OUT's suffix (PNG, JPEG, TIFF, WebP, BMP)."""
+    """Rebuild a picture from its stream, in the format of OUT's suffix (PNG, JPEG, TIFF, WebP, BMP).
+
+    Which decoder made a picture of block8 is printed with it. By default a network does where it can: its pixels may
+    differ in the last bit from one machine to another. With --decoder linear they are the same on every machine.
+    """
     if mask is not None and not lossy:
         raise UsageError("--mask shows what --lossy filled in: give both")
 
@@ -108,28 +114,26 @@ def decode(
         image = found.codec.decode(stream, **found.keywords)
         seconds = time.perf_counter() - start
         write_image(output, image)
-        return f"{path} -> {output}: {image.shape[1]}x{image.shape[0]}, {1000 * seconds:.0f} ms{found.note(stream)}"
+        return f"{path} -> {output}: {image.shape[1]}x{image.shape[0]}, {1000 * seconds:.0f} ms{found.note()}"
 
     work_through(source, target, suffixes=(SUFFIX,), new_suffix=".png", work=work, none_found=StreamError)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A codec, what its `decode` takes, and of block8 the network, if one decodes, and why."""
+    """A codec, and of block8 which decoder."""
 
     codec: Codec
-    keywords: dict[str, Any] = field(default_factory=dict)
-    network: NeuralDecoder | None = None
-    choice: str = ""
+    choice: DecoderChoice | None = None
 
-    def note(self, stream: bytes) -> str:
-        """What decoded a stream, if that was to be chosen: the end of a line."""
-        if self.network is None:
-            return self.choice
-        from farlook.runtime.block8.stream import first_header
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What `decode` takes besides."""
+        return {} if self.choice is None else {"decoder": self.choice}
 
-        reason = self.network.unsuited(first_header(stream))
-        return f", decoder linear ({reason})" if reason else self.choice
+    def note(self) -> str:
+        """What decoded the last stream, if that was to be chosen: the end of a line."""
+        return "" if self.choice is None else f", decoder {self.choice.taken}"
 
 
 def _open(name: str, decoder: str, backend: str, threads: int, precision: str) -> _Opened:
@@ -138,16 +142,11 @@ def _open(name: str, decoder: str, backend: str, threads: int, precision: str) -
         if decoder != "auto":
             raise UsageError(f"{name} has no --decoder {decoder}: only block8 has a choice")
         return _Opened(Codec.load(name, backend, threads, precision))
-    if decoder == "linear":
-        return _Opened(Codec.load(name, backend, threads, precision))
-    native = backend in ("auto", "native")
-    codec = Codec.load(name, backend if native else "auto", threads, precision)
-    choose: Callable[..., tuple[NeuralDecoder | None, str]] = codec.choose_decoder  # type: ignore[attr-defined]
-    network, reason = choose(decoder, "auto" if native else backend)
-    keywords = {"decoder": decoder if native or network is None else network}
-    return _Opened(
-        codec, keywords, network, f", decoder {'linear' if network is None else 'neural'} ({reason})"
-    )
+    # The backend is the network's; block8 itself has but one, and refuses others where there is no network.
+    for_codec = decoder == "linear" or backend in ("auto", "native")
+    codec = Codec.load(name, backend if for_codec else "auto", threads, precision)
+    pick: Callable[..., DecoderChoice] = codec.pick_decoder  # type: ignore[attr-defined]
+    return _Opened(codec, pick(decoder, "auto" if for_codec else backend))
 
 
 def _decode_lossy(source: Path, target: Path, mask: Path | None, opened: _Opened) -> str:
@@ -170,7 +169,7 @@ def _decode_lossy(source: Path, target: Path, mask: Path | None, opened: _Opened
     return (
         f"{source} -> {target}: {width}x{height}, {picture.packets} packets, "
         f"{concealed} of {blocks} blocks concealed ({100 * concealed / blocks:.1f} %), {1000 * seconds:.0f} ms"
-        f"{opened.choice}"
+        f"{opened.note()}"
     )
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farlook.kernels.block8 import MAX_MTU, MAX_SIDE, MIN_MTU, Coefficients, Core, Geometry
+from farlook.kernels.block8 import Coefficients, Core
 from farlook.kernels.block8_tables import Tables
+from farlook.runtime.block8.arguments import (
+    check_depth,
+    check_mtu,
+    geometry_of,
+    geometry_of_sides,
+    writable,
+)
+from farlook.runtime.block8.choice import DecoderChoice
 from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
 from farlook.runtime.block8.decode import GROUPS, check_plausible, decode_tiles, groups_of, synthesise
 from farlook.runtime.block8.gpu import is_device_array, picture_of, store_of
@@ -23,7 +32,7 @@ from farlook.runtime.block8.stream import DIGEST_BYTES, LAYOUTS, PREAMBLE, Heade
 from farlook.runtime.block8.stream_encoder import StreamEncoder
 from farlook.runtime.block8.threads import in_order, thread_count
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
-from farlook.runtime.errors import BundleError, ImageError, UnknownCodecError, UsageError
+from farlook.runtime.errors import BundleError, UnknownCodecError, UsageError
 from farlook.runtime.images import check_image
 from farlook.runtime.profile.stages import stage
 from farlook.runtime.rate import target_bytes
@@ -38,11 +47,9 @@ if TYPE_CHECKING:
     from farlook.runtime.bundle import Bundle
 
 DEFAULT_MTU = 1024
-LINEAR = "linear"
-BYTE = 8
+AUTO, LINEAR = "auto", "linear"
 
 _BACKENDS = ("auto", "native")
-_DEPTHS = range(9, 17)
 
 
 class Block8Codec(Codec):
@@ -151,7 +158,7 @@ class Block8Codec(Codec):
             ImageError: See `encode`.
             TargetError: See `encode`.
         """
-        view = _writable(buffer)
+        view = writable(buffer)
         self.check_options(options)
         layout = options.pop("layout", "tiles")
         used = 0
@@ -188,14 +195,8 @@ class Block8Codec(Codec):
         Raises:
             UsageError: A number lies outside its range.
         """
-        sides_fit = all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in (width, height))
-        if not sides_fit or bands not in (1, 3) or depth not in range(8, 17):
-            raise UsageError(
-                f"a picture has sides of 1 to {MAX_SIDE}, 1 or 3 bands and 8 to 16 bits, "
-                f"not {width}x{height}, {bands} and {depth}"
-            )
+        geometry = geometry_of_sides(width, height, bands, depth)
         target_bytes(width * height, quality, None, None, whole=False)
-        geometry = Geometry(width, height, bands, depth)
         settings = self._core.settings(
             geometry,
             step=step_of(quality),
@@ -205,15 +206,19 @@ class Block8Codec(Codec):
         )
         return StreamEncoder(self._core, geometry, settings)
 
-    def decode(self, data: bytes, *, threads: int = 0, decoder: str | NeuralDecoder = LINEAR) -> NDArray[Any]:
+    def decode(
+        self, data: bytes, *, threads: int = 0, decoder: str | NeuralDecoder | DecoderChoice = LINEAR
+    ) -> NDArray[Any]:
         """Rebuild a picture from its whole stream; one of the layout "progressive" may be cut anywhere.
 
         Args:
             data: The stream.
             threads: 0 takes as many as the codec was opened with.
             decoder: "linear" gives the same bytes on every machine; "neural" lets a network improve on it, see
-                `choose_decoder`; "auto" takes the network where it can be had. Pictures of more than 8 bits, and
-                steps finer than the network was trained with, are left to the linear decoder.
+                `choose_decoder`; "auto" takes the network where it can be had, and the linear decoder, with a
+                RuntimeWarning, if it fails. Steps finer than the network was trained with are left to the linear
+                decoder, by "auto" pictures of more than 8 bits, too. Or what `pick_decoder` found, which tells
+                afterwards what was taken.
 
         Returns:
             uint8, or uint16 if it was made of more than 8 bits: [height, width] or [height, width, 3].
@@ -222,7 +227,7 @@ class Block8Codec(Codec):
             StreamError: The stream is damaged, cut short, or no farlook stream.
             BundleError: The stream was made with another bundle than this codec's, or the network for another.
             UsageError: There is no such decoder, or "neural" was asked for and the picture has more than 8 bits.
-            BackendError: "neural" was asked for, and no backend can run it.
+            BackendError: "neural" was asked for, and no backend can run it, or its run failed.
         """
         header, packets, coefficients = self._read(data, threads)
         return self._picture(header, packets, coefficients, self._thread_count(threads), decoder)
@@ -247,6 +252,19 @@ class Block8Codec(Codec):
             self._decoders[key] = choose_decoder(choice, self.bundle, backend, self._threads)
         return self._decoders[key]
 
+    def pick_decoder(self, choice: str = AUTO, backend: str = "auto") -> DecoderChoice:
+        """What decodes, for `decode` and `decode_lossy`; it tells after every picture which decoder that was.
+
+        Args:
+            choice: See `choose_decoder`.
+            backend: Of the network.
+
+        Raises:
+            UsageError: See `choose_decoder`.
+            FarlookError: See `choose_decoder`.
+        """
+        return DecoderChoice(*self.choose_decoder(choice, backend), falls_back=choice == AUTO)
+
     def decode_to_device(self, data: bytes, *, device: int = 0, threads: int = 0) -> DeviceArray:
         """Rebuild a picture of 8 bits a sample on an NVIDIA GPU: the same pixels as `decode` with the linear decoder.
 
@@ -268,7 +286,11 @@ class Block8Codec(Codec):
         return picture_of(self._read(data, threads)[2], device)
 
     def decode_lossy(
-        self, pieces: bytes | Sequence[bytes], *, threads: int = 0, decoder: str | NeuralDecoder = LINEAR
+        self,
+        pieces: bytes | Sequence[bytes],
+        *,
+        threads: int = 0,
+        decoder: str | NeuralDecoder | DecoderChoice = LINEAR,
     ) -> LossyPicture:
         """Rebuild a picture from what is left of its stream.
 
@@ -318,7 +340,7 @@ class Block8Codec(Codec):
             check_depth(np.dtype(np.uint8), depth)
         else:
             image = check_image(image, deep=True)
-            geometry = _geometry_of(image, depth)
+            geometry = geometry_of(image, depth)
         return Job(
             self._core,
             image,
@@ -355,18 +377,22 @@ class Block8Codec(Codec):
         packets: Sequence[Packet],
         coefficients: Coefficients,
         threads: int,
-        decoder: str | NeuralDecoder,
+        decoder: str | NeuralDecoder | DecoderChoice,
     ) -> NDArray[Any]:
         """The picture of coefficients, improved by the network if one is chosen and suits."""
-        network = decoder if isinstance(decoder, NeuralDecoder) else self.choose_decoder(decoder)[0]
-        reason = "" if network is None else network.unsuited(header)
-        if reason and header.geometry.depth > BYTE and decoder != "auto":
-            raise UsageError(f"{reason}: take the decoder linear, or auto")
+        if isinstance(decoder, DecoderChoice):
+            chosen = decoder
+        elif isinstance(decoder, NeuralDecoder):
+            chosen = DecoderChoice(decoder, "given")
+        else:
+            chosen = self.pick_decoder(decoder)
+        chosen.check(header)
         with stage("synthesis"):
             image = synthesise(self._core, header, coefficients, threads)
-        if network is None or reason:
-            return image
-        return network.improve(image, header, packets, coefficients)
+        image = chosen.improve(image, header, packets, coefficients)
+        if chosen.failure and chosen is not decoder:  # whoever gave the choice can see for themselves
+            warnings.warn(f"block8 decoded linearly, {chosen.failure}", RuntimeWarning, stacklevel=3)
+        return image
 
     def _check_digest(self, header: Header) -> None:
         if header.digest != self._digest:
@@ -393,63 +419,3 @@ def _pieces(
     if job.finer is not None:
         raise UsageError("regions of interest need the layout tiles")
     return chain([PREAMBLE], code_layers(job, step) if room is None else code_layers_within(job, room))
-
-
-def _writable(buffer: Any) -> memoryview:
-    """The bytes of a buffer that may be written.
-
-    Raises:
-        UsageError: There are none.
-    """
-    try:
-        view = memoryview(buffer).cast("B")
-    except TypeError as error:
-        raise UsageError(f"cannot write a stream into {type(buffer).__name__}: {error}") from error
-    if view.readonly:
-        raise UsageError(f"the {type(buffer).__name__} is read-only: give a bytearray or a writable array")
-    return view
-
-
-def _geometry_of(image: NDArray[Any], depth: int | None) -> Geometry:
-    """The geometry of a picture of which `depth` bits count.
-
-    Raises:
-        UsageError: `depth` does not fit the type of the samples.
-        ImageError: Samples have more bits.
-    """
-    bands = 1 if image.ndim == 2 else 3
-    geometry = Geometry(image.shape[1], image.shape[0], bands, check_depth(image.dtype, depth))
-    if geometry.depth < 16 and image.dtype == np.uint16 and int(image.max()) >> geometry.depth:
-        raise ImageError(
-            f"the picture has samples up to {image.max()}, but {geometry.depth} bits end at "
-            f"{(1 << geometry.depth) - 1}: give a higher depth"
-        )
-    return geometry
-
-
-def check_mtu(mtu: int) -> int:
-    """Refuse a packet size that is out of range.
-
-    Raises:
-        UsageError: It is.
-    """
-    if not isinstance(mtu, (int, np.integer)) or not MIN_MTU <= mtu <= MAX_MTU:
-        raise UsageError(f"mtu must be a whole number of bytes from {MIN_MTU} to {MAX_MTU}, not {mtu}")
-    return int(mtu)
-
-
-def check_depth(dtype: np.dtype[Any], depth: int | None) -> int:
-    """The bits of a sample that are coded.
-
-    Raises:
-        UsageError: `depth` does not fit the type of the samples.
-    """
-    if dtype == np.uint8:
-        if depth not in (None, 8):
-            raise UsageError(f"depth {depth} is for uint16 samples; this picture has 8-bit ones")
-        return 8
-    if depth is None:
-        return 16
-    if depth not in _DEPTHS:
-        raise UsageError(f"the depth of uint16 samples is a whole number from 9 to 16, not {depth}")
-    return int(depth)
