@@ -109,7 +109,9 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def time_codec(job: TimingJob) -> dict[str, Any]:
-    """Seconds of every encode and decode, all rates in turn, `TimingJob.repeats` times.
+    """Seconds of every encode, then of every decode, all rates in turn, `TimingJob.repeats` times.
+
+    Encodes are not mixed with decodes: after a network's, an encoder finds its tables gone from the caches.
 
     With the time of day when that began, and the machine's load average before and after.
 
@@ -117,7 +119,8 @@ def time_codec(job: TimingJob) -> dict[str, Any]:
         FarlookError: A file cannot be made again.
     """
     codec, image = open_spec(job.codec), load(job.path, job.mode)
-    tasks: list[Callable[[], object]] = []
+    encodes: list[Callable[[], object]] = []
+    decodes: list[Callable[[], object]] = []
     for rate, setting, before in job.files:
         found = codec.again(
             image, setting, rate_bytes(rate, image), lambda data, before=before: digest(data) == before
@@ -128,12 +131,13 @@ def time_codec(job: TimingJob) -> dict[str, Any]:
                 "its times would not be those of what was measured: measure it again in a new folder"
             )
         encode, data = found
-        tasks += [encode, partial(codec.decode, data)]
+        encodes.append(encode)
+        decodes.append(partial(codec.decode, data))
     date, load_before = now(), load_average()
-    seconds = interleaved(tasks, job.repeats)
+    seconds = zip(interleaved(encodes, job.repeats), interleaved(decodes, job.repeats), strict=True)
     points = [
-        {"rate": rate, "encode_s": _rounded(seconds[2 * index]), "decode_s": _rounded(seconds[2 * index + 1])}
-        for index, (rate, *_) in enumerate(job.files)
+        {"rate": rate, "encode_s": _rounded(encode_s), "decode_s": _rounded(decode_s)}
+        for (rate, *_), (encode_s, decode_s) in zip(job.files, seconds, strict=True)
     ]
     loads = [load_before, load_average()]
     return {"picture": job.path.name, "codec": job.codec, "date": date, "load": loads, "points": points}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CODECS = "farlook:block8:neural?,farlook:block8,jpeg,jpeg2000,htj2k?,webp:m6,webp:m6:half,avif:s6?,jxl:e7?"
 _RATES = "0.05,0.1,0.15,0.2,0.25,0.3,0.5"
 _BUSY = 0.5
+_WIDEST = 1000
+"""Letters that a line of the table may have: a codec's name is not cut to fit a terminal."""
 
 _EPILOG = """Examples:
 
@@ -128,6 +130,8 @@ def _print(results: Results, output: Path, as_json: bool) -> None:
     for codec in results.codecs:
         table.add_row(one_line(codec), *_cells(results, codec, metric))
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    width = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+    console.width = max(width, console.width)
     console.print(table)
     console.print(one_line(f"BD-rate: against {results.codecs[0]}; wrote {output}"))
 

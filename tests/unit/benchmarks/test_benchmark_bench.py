@@ -127,13 +127,15 @@ def child_processes(pid):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_the_verb_prints_a_table_and_writes_files(pictures, tmp_path, capsys):
+def test_the_verb_prints_a_table_and_writes_files(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
     out = tmp_path / "out"
     assert run(command(pictures, out)) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     assert lines[0].split()[:5] == ["PSNR", "of", "RGB,", "dB", "at"]
-    assert lines[1].startswith("farlook:block8")
+    assert lines[1].startswith("farlook:block8 ")
+    assert lines[2].startswith("webp:m0:half "), "names are not cut, however narrow the terminal"
     assert lines[-1].endswith(f"wrote {out}")
     for name in ("per-image.csv", "bd-rate.csv", "codecs/farlook-block8.json", "codecs/webp-m0-half.json"):
         assert (out / name).stat().st_size > 0
