@@ -20,32 +20,39 @@ LATENTS = 64
 """Coefficients of a block."""
 
 _UNIT_BLOCKS = 4
+_BAND_UNITS = 4
+"""Rows of units whose latents are held at once."""
+
 _UNIT = 4.0
 """Latents are four times the coefficients of an orthonormal DCT."""
 
 
-def luma_latents(coefficients: Coefficients) -> NDArray[np.int16]:
+def luma_latents(coefficients: Coefficients, rows: tuple[int, int] | None = None) -> NDArray[np.int16]:
     """Luma's coefficients in the unit of the stream, four times those of an orthonormal DCT of 8-bit levels.
 
     Args:
         coefficients: Decoded; what is lost is concealed.
+        rows: Block rows [begin, end) that are wanted, within the picture's; all if not given, which takes 2 bytes a
+            pixel and more while it works.
 
     Returns:
         int16 [64, block rows, block columns]; channel 8 u + v is the coefficient of frequency u across and v down.
     """
-    rows, columns = coefficients.geometry.blocks(0)
-    blocks = rows * columns
+    every, columns = coefficients.geometry.blocks(0)
+    begin, end = (0, every) if rows is None else rows
+    chosen = slice(begin * columns, end * columns)
+    blocks = (end - begin) * columns
     grid = np.zeros((LATENTS, blocks), np.int16)
-    grid[0] = coefficients.means[:blocks]
-    counts = coefficients.counts[:blocks].astype(np.int64)
+    grid[0] = coefficients.means[chosen]
+    counts = coefficients.counts[chosen].astype(np.int64)
     total = int(counts.sum())
     if total:
         owners = np.repeat(np.arange(blocks), counts)
         within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-        entries = coefficients.entries[coefficients.starts[owners].astype(np.int64) + within]
+        entries = coefficients.entries[coefficients.starts[chosen][owners].astype(np.int64) + within]
         places = entries >> 16
         grid[(places >> 5) * 8 + (places & 7), owners] = entries.astype(np.uint16).view(np.int16)
-    return grid.reshape(LATENTS, rows, columns)
+    return grid.reshape(LATENTS, end - begin, columns)
 
 
 def blocks_of_units(values: NDArray[np.generic], coefficients: Coefficients) -> NDArray[np.generic]:
@@ -76,16 +83,28 @@ def unit_steps(coefficients: Coefficients, header: Header, packets: Sequence[Pac
     progressive = header.layout == "progressive"
     if not (progressive or header.has_finer or any(packet.step != header.step for packet in packets)):
         return np.full(geometry.units, usual, np.float32)
-    least = _least(luma_latents(coefficients)) / np.float32(_UNIT)
-    rows, columns = geometry.units_y * _UNIT_BLOCKS, geometry.units_x * _UNIT_BLOCKS
-    padded = np.full((rows, columns), np.inf, np.float32)
-    padded[: least.shape[0], : least.shape[1]] = least
-    tiled = padded.reshape(geometry.units_y, _UNIT_BLOCKS, geometry.units_x, _UNIT_BLOCKS)
-    steps = tiled.min(axis=(1, 3)).reshape(-1)
+    steps = _least_of_units(coefficients) / np.float32(_UNIT)
     found = np.isfinite(steps)
     if progressive and found.any():
         usual = float(np.median(steps[found]))
     return np.where(found, steps, np.float32(usual)).astype(np.float32)
+
+
+def _least_of_units(coefficients: Coefficients) -> NDArray[np.float32]:
+    """The least magnitude of a unit's coefficients but means that is not 0; infinite if there is none: [units].
+
+    A band of rows after another, so that what is held does not grow with the picture's height.
+    """
+    geometry = coefficients.geometry
+    every, columns = geometry.blocks(0)
+    found = np.full((geometry.units_y, geometry.units_x * _UNIT_BLOCKS), np.inf, np.float32)
+    for first in range(0, geometry.units_y, _BAND_UNITS):
+        begin, end = first * _UNIT_BLOCKS, min((first + _BAND_UNITS) * _UNIT_BLOCKS, every)
+        least = _least(luma_latents(coefficients, (begin, end)))
+        found[first : first + _BAND_UNITS, :columns] = np.minimum.reduceat(
+            least, np.arange(0, end - begin, _UNIT_BLOCKS)
+        )
+    return found.reshape(geometry.units, _UNIT_BLOCKS).min(axis=1)
 
 
 def _least(latents: NDArray[np.int16]) -> NDArray[np.float32]:

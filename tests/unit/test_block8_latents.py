@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,41 @@ def test_every_coefficient_has_its_place(codec, picture):
             expected[(entry >> 16 >> 5) * 8 + (entry >> 16 & 7)] = np.uint16(entry & 0xFFFF).astype(np.int16)
         np.testing.assert_array_equal(latents[:, block // columns, block % columns], expected)
     assert np.count_nonzero(latents[1:]) == coefficients.counts[: rows * columns].sum()
+
+
+def test_rows_of_blocks_can_be_had_alone(codec, picture):
+    _, _, coefficients = decoded(codec, codec.encode(picture, quality=30))
+    whole = luma_latents(coefficients)
+    rows = whole.shape[1]
+    for begin, end in ((0, rows), (0, 1), (5, 17), (rows - 1, rows), (3, 3)):
+        part = luma_latents(coefficients, (begin, end))
+        assert part.dtype == np.int16
+        np.testing.assert_array_equal(part, whole[:, begin:end])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 300), (137, 40), (260, 300)])
+def test_steps_of_units_are_the_least_of_their_blocks(codec, picture, shape):
+    image = np.ascontiguousarray(picture[: shape[0], : shape[1]])
+    header, packets, coefficients = decoded(codec, codec.encode(image, quality=30, roi=[(0, 0, 64, 64, 4)]))
+    geometry, latents = coefficients.geometry, np.abs(luma_latents(coefficients)[1:].astype(int))
+    expected = []
+    for down in range(geometry.units_y):
+        for across in range(geometry.units_x):
+            unit = latents[:, 4 * down : 4 * down + 4, 4 * across : 4 * across + 4]
+            expected.append(unit[unit > 0].min() / 4 if unit.any() else step_size(header.step))
+    np.testing.assert_allclose(unit_steps(coefficients, header, packets), expected, rtol=1e-6)
+
+
+def test_steps_of_a_large_picture_take_little_memory(codec):
+    image = np.random.default_rng(3).integers(0, 256, (2048, 512), np.uint8)
+    header, packets, coefficients = decoded(codec, codec.encode(image, quality=10, roi=[(0, 0, 64, 64, 4)]))
+    unit_steps(coefficients, header, packets)
+    tracemalloc.start()
+    try:
+        unit_steps(coefficients, header, packets)
+        assert tracemalloc.get_traced_memory()[1] < image.size, "the latents alone would be 2 bytes a pixel"
+    finally:
+        tracemalloc.stop()
 
 
 def test_channels_are_frequencies_across_then_down(codec):
