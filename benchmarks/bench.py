@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from farlook.benchmarks.bench_measure import Job, TimingJob, measure, time_codec, write_crop
 from farlook.benchmarks.bench_setup import crop_file, describe, merge
 from farlook.benchmarks.bench_workers import in_any_order
-from farlook.benchmarks.codecs import library
 from farlook.benchmarks.journal import open_journal, read_journal
+from farlook.benchmarks.other_codecs import library
 from farlook.benchmarks.pictures import load
 from farlook.runtime.errors import OutputError, UsageError
 from farlook.runtime.files import write_bytes

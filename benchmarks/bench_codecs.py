@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from farlook.benchmarks.codecs import Avif, Farlook, Htj2k, Jpeg, Jpeg2000, JpegXl, Mozjpeg, Webp
+from farlook.benchmarks.codecs import Farlook
 from farlook.benchmarks.containers import container_bytes
+from farlook.benchmarks.other_codecs import Avif, Htj2k, Jpeg, Jpeg2000, JpegXl, Mozjpeg, Webp
 from farlook.benchmarks.pictures import luma
 from farlook.benchmarks.search import largest_within
 from farlook.runtime.errors import FarlookError, UsageError

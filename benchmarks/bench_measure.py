@@ -14,8 +14,8 @@ from PIL import Image
 
 from farlook.benchmarks.bench_codecs import open_spec
 from farlook.benchmarks.bench_setup import crop_file, rate_bytes
-from farlook.benchmarks.codecs import library
 from farlook.benchmarks.metrics import MS_SSIM_SIDE, ms_ssim, psnr, similarities
+from farlook.benchmarks.other_codecs import library
 from farlook.benchmarks.pictures import load, luma, pixels
 from farlook.benchmarks.timing import interleaved, load_average, now
 from farlook.runtime.errors import FarlookError

@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from farlook.benchmarks.bench_setup import slug
-from farlook.benchmarks.codecs import library
+from farlook.benchmarks.other_codecs import library
 from farlook.benchmarks.page_data import set_name
 from farlook.benchmarks.page_styles import COLOURS, reference_key, styles
 from farlook.runtime.errors import OutputError

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farlook.benchmarks.codecs import library
+from farlook.benchmarks.other_codecs import library
 from farlook.runtime.files import write_bytes
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from farlook.benchmarks.block8_codec import load_block8
-from farlook.benchmarks.codecs import library
+from farlook.benchmarks.other_codecs import library
 from farlook.runtime.errors import FarlookError, UsageError
 
 if TYPE_CHECKING:
