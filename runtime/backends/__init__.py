@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from farlook.runtime.errors import BackendError, UsageError
+from farlook.runtime.errors import BackendError, BundleError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +87,10 @@ def open_graphs(backend: str, sources: Sequence[GraphSource], threads: int = 0) 
             sessions, detail = _open(name, sources, threads)
         except BackendError as error:
             passed.append(f"{name}: {error}")
+        except BundleError as error:  # what engines are made of is missing, too: say why they were not used
+            raise BundleError(
+                "; ".join([f"{name}: {error}", *(f"not {reason}" for reason in passed)])
+            ) from error
         else:
             return Opened(name, sessions, "; ".join([detail, *(f"not {reason}" for reason in passed)]))
     raise BackendError(f"no backend can run here: {'; '.join(passed)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections import deque
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,15 @@ import numpy as np
 from farlook.runtime.errors import BackendError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+GPU = 0
+"""Number of the GPU that engines and sessions use: the one that `farlook.runtime.machine` describes."""
+
+LEGACY_STREAM = 1
+"""CUDA's name of the default stream that waits for all blocking streams."""
 
 ALIGNMENT = 256
 """TensorRT wants addresses that are multiples of it; cudaMalloc gives such."""
@@ -42,6 +52,27 @@ class Cuda:
             )
             raise BackendError(f"CUDA failed in {name}: {status.name}{hint}")
         return results[0] if len(results) == 1 else results
+
+    @contextmanager
+    def on_gpu(self) -> Iterator[None]:
+        """Make `GPU` the thread's current one for a while: others in the process may have chosen another."""
+        before = int(self.call("cudaGetDevice"))
+        if before == GPU:
+            yield
+            return
+        self.call("cudaSetDevice", GPU)
+        try:
+            yield
+        finally:
+            self.call("cudaSetDevice", before)
+
+    def place_of(self, address: int) -> int | None:
+        """The number of the GPU where an address lies; None if it is none of a GPU's."""
+        found = self.call("cudaPointerGetAttributes", address)
+        kinds = self.runtime.cudaMemoryType
+        if found.type == kinds.cudaMemoryTypeManaged:
+            return GPU  # every GPU has it
+        return int(found.device) if found.type == kinds.cudaMemoryTypeDevice else None
 
     def stream(self) -> int:
         """A new stream that waits for no other."""
@@ -104,6 +135,49 @@ class PinnedMemory:
         address = getattr(self, "address", 0)
         if address:
             self._cuda.runtime.cudaFreeHost(address)
+
+
+class Held:
+    """Keeps objects until a stream has done what was put on it so far.
+
+    Args:
+        cuda: The runtime.
+        stream: The stream.
+    """
+
+    def __init__(self, cuda: Cuda, stream: int) -> None:
+        self._cuda, self._stream = cuda, stream
+        self._events: deque[tuple[Any, tuple[Any, ...]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def keep(self, *objects: Any) -> None:
+        """Keep these until what is on the stream now is done."""
+        event = self._cuda.call("cudaEventCreateWithFlags", self._cuda.runtime.cudaEventDisableTiming)
+        try:
+            self._cuda.call("cudaEventRecord", event, self._stream)
+        except BackendError:
+            self._cuda.call("cudaEventDestroy", event)
+            raise
+        self._events.append((event, objects))
+
+    def let_go(self) -> None:
+        """Give up what the stream is done with; does not wait."""
+        runtime = self._cuda.runtime
+        while (
+            self._events and runtime.cudaEventQuery(self._events[0][0])[0] == runtime.cudaError_t.cudaSuccess
+        ):
+            self._drop()
+
+    def clear(self) -> None:
+        """Give up everything; the stream must have been waited for."""
+        while self._events:
+            self._drop()
+
+    def _drop(self) -> None:
+        event, _ = self._events.popleft()
+        self._cuda.call("cudaEventDestroy", event)
 
 
 @lru_cache

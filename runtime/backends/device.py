@@ -2,6 +2,9 @@
 
 PyTorch, CuPy, JAX and Numba give and take one of them or both: `torch.from_dlpack(array)`, `cupy.asarray(array)`.
 DLPack's structures are in `dlpack.h`; a capsule that nobody takes over frees its tensor by itself.
+
+DLPack comes first where an array has both: it orders streams, while PyTorch's interface names no stream, so that
+whoever reads by it reads what is not written yet.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from farlook.runtime.backends.cuda import GPU, LEGACY_STREAM
 from farlook.runtime.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from farlook.runtime.backends.cuda import Cuda
 
 HOST, CUDA, CUDA_MANAGED = 1, 2, 13
 """DLPack's kinds of devices."""
@@ -23,8 +29,12 @@ HOST, CUDA, CUDA_MANAGED = 1, 2, 13
 _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
 """DLPack's type codes, by numpy's."""
 
-_LEGACY_STREAM = 1
-_NAME = b"dltensor"
+_NAME, _VERSIONED_NAME = b"dltensor", b"dltensor_versioned"
+_VERSION = (1, 0)
+"""Newest DLPack that is read here: the first that tells read-only arrays."""
+_READ_ONLY = 1
+_STREAMED = 3
+"""Version of the CUDA array interface from which on None says that there is no stream to wait for."""
 
 
 class _Tensor(ctypes.Structure):
@@ -44,6 +54,17 @@ class _Tensor(ctypes.Structure):
 
 class _Managed(ctypes.Structure):
     _fields_ = (("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p))
+
+
+class _ManagedVersioned(ctypes.Structure):
+    _fields_ = (
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("context", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("tensor", _Tensor),
+    )
 
 
 _Deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -74,6 +95,7 @@ class DeviceArray:
         owner: What keeps its memory.
         wait_for: Lets the first stream that it is given wait for the second; None on the host.
         device: DLPack's kind and number of the device.
+        read_only: Whether nobody may write to it.
     """
 
     address: int
@@ -82,7 +104,8 @@ class DeviceArray:
     stream: int
     owner: Any
     wait_for: Callable[[int, int], None] | None = None
-    device: tuple[int, int] = (CUDA, 0)
+    device: tuple[int, int] = (CUDA, GPU)
+    read_only: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -95,9 +118,9 @@ class DeviceArray:
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
-            "data": (self.address, False),
+            "data": (self.address, self.read_only),
             "strides": None,
-            "stream": self.stream or _LEGACY_STREAM,
+            "stream": self.stream or LEGACY_STREAM,
             "version": 3,
         }
 
@@ -108,47 +131,47 @@ class DeviceArray:
     def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
         """A DLPack capsule; work on `stream` will wait for the array, as the protocol asks."""
         if self.wait_for is not None and stream != -1:
-            self.wait_for(_LEGACY_STREAM if stream is None else int(stream), self.stream)
+            self.wait_for(LEGACY_STREAM if stream is None else int(stream), self.stream)
         return _export(self)
 
 
-def device_array(value: Any, name: str, stream: int, wait_for: Callable[[int, int], None]) -> DeviceArray:
+def device_array(value: Any, name: str, stream: int, cuda: Cuda) -> DeviceArray:
     """See an array that lies on the GPU as a `DeviceArray`, without a copy.
 
     Args:
-        value: Anything with `__cuda_array_interface__` or `__dlpack__`.
+        value: Anything with `__dlpack__`, which is preferred, or `__cuda_array_interface__`.
         name: What to call it in errors.
         stream: The stream that will use it; it is made to wait for what makes the array.
-        wait_for: See `DeviceArray.wait_for`.
+        cuda: CUDA's runtime.
 
     Raises:
-        BackendError: It is neither, does not lie on a GPU, or is not in C order.
+        BackendError: It has neither, does not lie on the GPU that farlook uses, or is not in C order; or the
+            library that it is of does not give it.
     """
     if isinstance(value, DeviceArray):
+        _check_place(*value.device, name)
         if value.stream != stream:
-            wait_for(stream, value.stream)
+            cuda.wait_for(stream, value.stream)
         return replace(value, stream=stream, owner=value)
+    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        kind, number = value.__dlpack_device__()
+        _check_place(int(kind), int(number), name)
+        return read_capsule(_capsule(value, name, stream), name, stream)
     interface = getattr(value, "__cuda_array_interface__", None)
-    if interface is not None:
-        return _by_interface(value, interface, name, stream, wait_for)
-    if not hasattr(value, "__dlpack__"):
+    if interface is None:
         raise BackendError(
-            f"{name} is no array on the GPU: it has no __cuda_array_interface__ nor __dlpack__"
+            f"{name} is no array on the GPU: it has no __dlpack__ nor __cuda_array_interface__"
         )
-    kind, _ = value.__dlpack_device__()
-    if kind not in (CUDA, CUDA_MANAGED):
-        raise BackendError(f"{name} does not lie on an NVIDIA GPU: run takes arrays of the host")
-    return read_capsule(value.__dlpack__(stream=stream), name, stream)
+    return _by_interface(value, interface, name, stream, cuda)
 
 
 def read_capsule(capsule: Any, name: str, stream: int) -> DeviceArray:
-    """See a DLPack capsule as an array; it stays the capsule's owner.
+    """See a DLPack capsule as an array; the capsule stays the owner, and must not be taken over by others.
 
     Raises:
-        BackendError: Its type is unknown, or it is not in C order.
+        BackendError: It was taken over already, its type is unknown, or it is not in C order.
     """
-    managed = _Managed.from_address(_pointer(capsule, _NAME))
-    tensor = managed.tensor
+    tensor, read_only = _tensor_of(capsule, name)
     kinds = {code: kind for kind, code in _KINDS.items()}
     if tensor.code not in kinds or tensor.lanes != 1 or tensor.bits % 8:
         raise BackendError(
@@ -159,21 +182,64 @@ def read_capsule(capsule: Any, name: str, stream: int) -> DeviceArray:
     strides = tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else None
     _check_order(shape, strides, name)
     address = (tensor.data or 0) + tensor.byte_offset
-    return DeviceArray(
-        address, shape, dtype, stream, capsule, device=(int(tensor.device_type), int(tensor.device_id))
-    )
+    place = (int(tensor.device_type), int(tensor.device_id))
+    return DeviceArray(address, shape, dtype, stream, capsule, device=place, read_only=read_only)
 
 
-def _by_interface(
-    value: Any, interface: dict[str, Any], name: str, stream: int, wait_for: Callable[[int, int], None]
-) -> DeviceArray:
+def _capsule(value: Any, name: str, stream: int) -> Any:
+    """A capsule of an array; of those before DLPack 1.0 one that does not tell whether it is read-only."""
+    try:
+        try:
+            return value.__dlpack__(stream=stream, max_version=_VERSION)
+        except TypeError:  # it does not know of versions
+            return value.__dlpack__(stream=stream)
+    except Exception as error:  # what others' arrays raise here shares no base
+        raise BackendError(f"{name} cannot be taken from its {type(value).__name__}: {error}") from error
+
+
+def _tensor_of(capsule: Any, name: str) -> tuple[_Tensor, bool]:
+    """What a capsule holds, and whether that is read-only."""
+    try:
+        return _Managed.from_address(_pointer(capsule, _NAME)).tensor, False
+    except ValueError:  # it has another name
+        pass
+    try:
+        managed = _ManagedVersioned.from_address(_pointer(capsule, _VERSIONED_NAME))
+    except ValueError as error:
+        raise BackendError(
+            f"{name} comes as a DLPack capsule that others took over: give a new one"
+        ) from error
+    if managed.major > _VERSION[0]:
+        raise BackendError(
+            f"{name} comes by DLPack {managed.major}.{managed.minor}, newer than {_VERSION[0]}: update farlook"
+        )
+    return managed.tensor, bool(managed.flags & _READ_ONLY)
+
+
+def _by_interface(value: Any, interface: dict[str, Any], name: str, stream: int, cuda: Cuda) -> DeviceArray:
     dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
     strides = interface.get("strides")
     _check_order(shape, None if strides is None else tuple(step // dtype.itemsize for step in strides), name)
-    other = interface.get("stream")
+    address, read_only = interface["data"]
+    number = cuda.place_of(int(address)) if int(address) else GPU  # of an array without elements it may be 0
+    _check_place(HOST if number is None else CUDA, number or 0, name)
+    other = interface.get("stream", LEGACY_STREAM)
+    if other is None and int(interface.get("version", 0)) < _STREAMED:
+        other = LEGACY_STREAM
     if other is not None and other != stream:
-        wait_for(stream, other)
-    return DeviceArray(int(interface["data"][0]), shape, dtype, stream, value, wait_for)
+        cuda.wait_for(stream, int(other) or LEGACY_STREAM)
+    return DeviceArray(int(address), shape, dtype, stream, value, cuda.wait_for, read_only=bool(read_only))
+
+
+def _check_place(kind: int, number: int, name: str) -> None:
+    """Refuse arrays of the host, and those of a GPU that farlook does not use."""
+    if kind not in (CUDA, CUDA_MANAGED):
+        raise BackendError(f"{name} does not lie on an NVIDIA GPU: run takes arrays of the host")
+    if kind == CUDA and number != GPU:
+        raise BackendError(
+            f"{name} lies on GPU {number}, but farlook runs on GPU {GPU}: copy it there, or choose the GPU for the "
+            "whole process with CUDA_VISIBLE_DEVICES"
+        )
 
 
 def _check_order(shape: tuple[int, ...], strides: tuple[int, ...] | None, name: str) -> None:

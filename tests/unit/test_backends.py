@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from farlook.runtime.backends.base import GraphSource
 from farlook.runtime.backends.ort.load import PROVIDERS, load
 from farlook.runtime.backends.ort.probe import probe
 from farlook.runtime.bundle import Bundle
-from farlook.runtime.errors import BackendError, MissingExtraError, UsageError
+from farlook.runtime.errors import BackendError, BundleError, MissingExtraError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,20 @@ def test_auto_says_why_it_passed_over_what_comes_first(sources):
     opened = open_graphs("auto", sources, 1)
     for name in AUTO[: AUTO.index(opened.name)]:
         assert f"not {name}: " in opened.reason
+
+
+def test_auto_says_why_it_passed_over_engines_where_a_graph_is_missing(sources):
+    missing = [
+        replace(source, precision="int8", read=partial(raise_missing, source.name)) for source in sources
+    ]
+    with pytest.raises(
+        BundleError, match=r"ort: there is no int8 analysis graph; not tensorrt: .*; not rtx: .*"
+    ):
+        open_graphs("auto", missing, 1)
+
+
+def raise_missing(name):
+    raise BundleError(f"there is no int8 {name} graph")
 
 
 @pytest.mark.parametrize("name", ["", "cuda", "ORT"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farlook.runtime.backends.cuda import open_cuda
+from farlook.runtime.backends.cuda import GPU, open_cuda
 from farlook.runtime.backends.device import DeviceArray, device_array
 from farlook.runtime.errors import BackendError
 
@@ -40,18 +40,21 @@ class OrtCudaSession(OrtSession):
     def run_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the graph once on arrays that lie on the GPU; see `DeviceSession.run_device`. It waits for the end."""
         cuda = open_cuda()
-        stream = cuda.stream()
-        try:
-            given = {name: device_array(value, name, stream, cuda.wait_for) for name, value in inputs.items()}
-            cuda.synchronise(stream)  # onnxruntime runs on a stream of its own, which cannot be told to wait
-        finally:
-            cuda.call("cudaStreamDestroy", stream)
+        with cuda.on_gpu():
+            stream = cuda.stream()
+            try:
+                given = {name: device_array(value, name, stream, cuda) for name, value in inputs.items()}
+                cuda.synchronise(
+                    stream
+                )  # onnxruntime runs on a stream of its own, which cannot be told to wait
+            finally:
+                cuda.call("cudaStreamDestroy", stream)
         binding = self._session.io_binding()
         try:
             for name, array in given.items():
-                binding.bind_input(name, "cuda", 0, array.dtype.type, array.shape, array.address)
+                binding.bind_input(name, "cuda", GPU, array.dtype.type, array.shape, array.address)
             for name in self._outputs:
-                binding.bind_output(name, "cuda")
+                binding.bind_output(name, "cuda", GPU)
             self._session.run_with_iobinding(binding)
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise BackendError(f"onnxruntime failed in the {self._label} graph: {error}") from error

@@ -5,8 +5,9 @@ backend
 |-- probe.py     does it work here?
 |-- load.py      engine of the cache to session
 |-- session.py   many threads, one engine
-|-- slot.py      one thread: context, stream, memory, CUDA graphs
+|-- slot.py      one thread: contexts, stream, memory
+|-- graphs.py    one thread: CUDA graphs of shapes that come again
+|-- contexts.py  makes contexts; RTX: kernels compiled as the engine runs, kept in a file
 |-- ports.py     inputs and outputs by name
-|-- kernels.py   RTX: kernels compiled as the engine runs, kept in a file
 `-- inspect.py   what an engine is made of
 """

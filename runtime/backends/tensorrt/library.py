@@ -6,6 +6,7 @@ them lacks is asked for by `member`, never named where the module is imported.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from functools import lru_cache
 from importlib import import_module
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from farlook.runtime.engines import Fingerprint
+
+CODE_VARIABLE = "FARLOOK_ENGINE_CODE"
+"""Environment variable: 1 lets version-compatible engines run, which hold code for the processor."""
 
 _KEPT = 8
 _OLDEST = {"tensorrt": (10, 3), "rtx": (1, 1)}
@@ -65,26 +69,57 @@ class Library:
         flag = self.member("NetworkDefinitionCreationFlag", "STRONGLY_TYPED")
         return 0 if flag is None else 1 << int(flag)
 
+    def make(self, kind: str) -> Any:
+        """A new "Builder" or "Runtime".
+
+        Raises:
+            BackendError: This library has none; or it gives none, as where there is no GPU or no driver for it.
+        """
+        maker = getattr(self.module, kind, None)
+        if maker is None:
+            raise BackendError(
+                f"{self.name} {self.version} has no {kind}: a lean runtime only runs engines; install the whole library"
+            )
+        self._messages.clear()
+        try:
+            made = maker(self.logger)
+        except (RuntimeError, TypeError) as error:  # the bindings' words for a null pointer
+            why = self.problem(" ".join(str(error).split()))
+            raise BackendError(
+                f"{self.name} {self.version} gives no {kind}: {why}; `nvidia-smi` must list the GPU, and `farlook "
+                "doctor` tells which driver it needs"
+            ) from error
+        return made
+
     def deserialise(
-        self, engine: bytes, label: str, fingerprint: Fingerprint | None = None
+        self, engine: bytes, label: str, fingerprint: Fingerprint | None = None, *, own: bool = False
     ) -> tuple[Any, Any]:
         """Load an engine.
+
+        A version-compatible engine brings a small runtime of its own: code, which the library runs as it is. Its
+        fingerprint lies beside it and is not signed, so it proves nothing to one who can write there. Such engines
+        are only loaded where the environment says FARLOOK_ENGINE_CODE=1: say so for engines that you built.
 
         Args:
             engine: What the library wrote.
             label: What to call it in errors.
-            fingerprint: Of the engine, if it is from the cache.
+            fingerprint: Of the engine, if it has one.
+            own: Whether this process has just built it.
 
         Returns:
             The runtime, which must outlive the engine, and the engine.
 
         Raises:
-            BackendError: The library does not take it.
+            BackendError: The library does not take it, or it would run code that the environment does not allow.
         """
-        self._messages.clear()
-        runtime = self.module.Runtime(self.logger)
-        if fingerprint is not None and fingerprint.flags.get("version_compatible"):
-            # Such engines bring a small runtime of their own, which is code: ours, by the fingerprint's digest.
+        holds_code = fingerprint is not None and bool(fingerprint.flags.get("version_compatible"))
+        if holds_code and not own and os.environ.get(CODE_VARIABLE) != "1":
+            raise BackendError(
+                f"the {label} engine is version-compatible: it holds code, which would run here as it is. If you built "
+                f"it, set {CODE_VARIABLE}=1; else build it anew, without --version-compatible"
+            )
+        runtime = self.make("Runtime")
+        if holds_code:
             runtime.engine_host_code_allowed = True
         loaded = runtime.deserialize_cuda_engine(engine)
         if loaded is None:

@@ -90,5 +90,17 @@ def check_names(inputs: Mapping[str, Any], ports: Iterable[Port], label: str) ->
         )
 
 
+def check_outputs(outputs: Iterable[str], ports: Iterable[Port], label: str) -> None:
+    """Refuse outputs that the engine does not have.
+
+    Raises:
+        BackendError: One is named that is none of the engine's.
+    """
+    known = {port.name for port in ports if not port.is_input}
+    strange = sorted(set(outputs) - known)
+    if strange:
+        raise BackendError(f"the {label} engine gives {', '.join(sorted(known))}, not {', '.join(strange)}")
+
+
 def _text(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "a number"

@@ -65,9 +65,7 @@ def _doubling(library: Library) -> bytes:
         BackendError: The library cannot build one; lean runtimes cannot.
     """
     module = library.module
-    if not hasattr(module, "Builder"):
-        raise BackendError(f"{library.name} is a runtime without a builder")
-    builder = module.Builder(library.logger)
+    builder = library.make("Builder")
     network = builder.create_network(library.network_flags())
     x = network.add_input("x", module.float32, (4,))
     total = network.add_elementwise(x, x, module.ElementWiseOperation.SUM).get_output(0)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from farlook.runtime.backends.tensorrt.contexts import Contexts
 from farlook.runtime.backends.tensorrt.inspect import engine_layers
-from farlook.runtime.backends.tensorrt.kernels import KernelCache
-from farlook.runtime.backends.tensorrt.ports import check_names, ports_of
+from farlook.runtime.backends.tensorrt.ports import check_names, check_outputs, ports_of
 from farlook.runtime.backends.tensorrt.slot import Slot
 from farlook.runtime.errors import BackendError
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class EngineSession:
-    """An engine that may be run from many threads: each gets a context, a stream and memory of its own.
+    """An engine that may be run from many threads: each gets contexts, a stream and memory of its own.
+
+    It runs on the first GPU, whichever is the calling thread's.
 
     Args:
         library: TensorRT.
@@ -43,36 +45,48 @@ class EngineSession:
         self._library, self._cuda, self._label = library, cuda, label
         self._runtime, self._engine = loaded
         self.ports = ports_of(library, self._engine)
-        self._kernels = KernelCache(library, self._engine, kernels)
+        self._contexts = Contexts(library, self._engine, label, kernels)
         self._threads = threading.local()
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Run the engine once; see `Session.run`."""
         arrays = self._checked(inputs)
-        return self._slot().run(arrays)
+        with self._cuda.on_gpu():
+            return self._slot().run(arrays)
 
     def run_device(
         self, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Run the engine once on arrays that lie on the GPU; see `DeviceSession.run_device`.
 
-        It returns at once: whoever takes an output lets his stream wait for the output's, as both protocols
-        say. The inputs must stay as they are until then.
+        It returns at once, and keeps inputs and outputs until the engine is done with them. Read an output through
+        the array that is returned, an own one too: whoever takes that lets his stream wait for the engine's, as
+        both protocols say. Until then, the inputs must stay as they are.
 
         Args:
             inputs: See `DeviceSession.run_device`.
-            outputs: Arrays to write to, by name; for those not named, memory is taken.
+            outputs: Arrays to write to, by name. For those not named, memory is taken, and given back when the last
+                array that shares it goes, which waits for the GPU: name them where many runs follow one another.
+
+        Raises:
+            BackendError: See `DeviceSession.run_device`; or an output is none of the engine's, or is read-only.
         """
         check_names(inputs, self.ports, self._label)
-        return self._slot().run_device(inputs, outputs)
+        check_outputs(outputs or {}, self.ports, self._label)
+        with self._cuda.on_gpu():
+            return self._slot().run_device(inputs, outputs)
 
     def times(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, float]:
         """Seconds of "copies in", "engine" and "copies out" of one run, by CUDA events on its stream."""
-        return self._slot().times(self._checked(inputs))
+        arrays = self._checked(inputs)
+        with self._cuda.on_gpu():
+            return self._slot().times(arrays)
 
     def layer_times(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, float]]:
         """Run once with TensorRT's profiler: names and seconds of layers, in the engine's order."""
-        return self._slot().layer_times(self._checked(inputs))
+        arrays = self._checked(inputs)
+        with self._cuda.on_gpu():
+            return self._slot().layer_times(arrays)
 
     def layers(self) -> list[dict[str, Any]]:
         """What the engine is made of; see `farlook.runtime.backends.tensorrt.inspect.engine_layers`."""
@@ -91,8 +105,9 @@ class EngineSession:
 
     @property
     def note(self) -> str:
-        """Why this thread's runs do not use CUDA graphs; empty if they do, or none was tried yet."""
-        return self._slot().note
+        """Why some of this thread's runs use no CUDA graphs; empty if all that could did, or none was tried yet."""
+        slot: Slot | None = getattr(self._threads, "slot", None)
+        return "" if slot is None else slot.note
 
     def _checked(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         check_names(inputs, self.ports, self._label)
@@ -105,13 +120,7 @@ class EngineSession:
     def _slot(self) -> Slot:
         slot: Slot | None = getattr(self._threads, "slot", None)
         if slot is None:
-            context = self._kernels.context()
-            if context is None:
-                why = self._library.problem("TensorRT gives no reason")
-                raise BackendError(
-                    f"the {self._label} engine gets no context, most often for want of GPU memory: {why}"
-                )
             slot = self._threads.slot = Slot(
-                self._library, self._cuda, context, self.ports, self._label, self._kernels.save
+                self._library, self._cuda, self._contexts, self.ports, self._label
             )
         return slot

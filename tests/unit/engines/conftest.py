@@ -45,6 +45,12 @@ def tensorrt(request, gpu_memory):
 
 
 @pytest.fixture
+def fake():
+    """The maker of such modules."""
+    return fake_tensorrt.make
+
+
+@pytest.fixture
 def library(tensorrt):
     """It, as farlook sees it."""
     return Library("tensorrt", tensorrt)

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 class cudaError_t(IntEnum):  # noqa: N801  # CUDA's name
     cudaSuccess = 0
+    cudaErrorInvalidValue = 1
     cudaErrorMemoryAllocation = 2
+    cudaErrorNotReady = 600
     cudaErrorStreamCaptureInvalidated = 901
 
 
@@ -22,6 +24,14 @@ class FakeCuda(SimpleNamespace):
         calls: Names of functions, in order.
         limit: Most bytes of one allocation.
         capturable: Whether work can be recorded.
+        instantiable: Whether what was recorded can be made a graph.
+        recorded: Recordings that are not destroyed yet.
+        busy: Whether events have not happened yet.
+        events: How many events there are.
+        device: The thread's current GPU.
+        contexts: How many execution contexts of engines there are; at most `most_contexts`.
+        waits: Streams that were made to wait, each with the one that it waits for.
+        places: GPUs of addresses that do not lie on the first; None for the host.
     """
 
     cudaError_t = cudaError_t
@@ -29,12 +39,19 @@ class FakeCuda(SimpleNamespace):
     cudaHostAllocDefault = 0
     cudaEventDisableTiming = 2
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
+    cudaMemoryType = SimpleNamespace(
+        cudaMemoryTypeUnregistered=0, cudaMemoryTypeHost=1, cudaMemoryTypeDevice=2, cudaMemoryTypeManaged=3
+    )
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
 
     def __init__(self):
         super().__init__(memory={}, calls=[], limit=1 << 28, capturable=True, recording=None, clock=0)
         self.streams = set()
         self.graphs = {}
+        self.instantiable, self.busy, self.recorded, self.events = True, False, 0, 0
+        self.device, self.places = 0, {}
+        self.waits = []
+        self.contexts, self.most_contexts = 0, 1000
 
     def enqueue(self, work):
         """Put work on a stream."""
@@ -55,7 +72,19 @@ class FakeCuda(SimpleNamespace):
         del self.memory[address]
         return (cudaError_t.cudaSuccess,)
 
+    def cudaGetDevice(self):
+        return cudaError_t.cudaSuccess, self.device
+
+    def cudaSetDevice(self, device):
+        self.device = device
+        return (cudaError_t.cudaSuccess,)
+
+    def cudaPointerGetAttributes(self, address):
+        place = self.places.get(address, 0)
+        return cudaError_t.cudaSuccess, SimpleNamespace(type=0 if place is None else 2, device=place)
+
     def cudaMalloc(self, size):
+        assert self.device == 0
         self.calls.append("cudaMalloc")
         return self._allocate(size)
 
@@ -87,30 +116,38 @@ class FakeCuda(SimpleNamespace):
 
     def cudaStreamSynchronize(self, stream):
         assert self.recording is None
+        self.calls.append("cudaStreamSynchronize")
         return (cudaError_t.cudaSuccess,)
 
     def cudaStreamWaitEvent(self, stream, event, flags):
         self.calls.append(f"wait {stream}")
+        self.waits.append((stream, event[1]))
         return (cudaError_t.cudaSuccess,)
 
     def cudaEventCreate(self):
-        return cudaError_t.cudaSuccess, [0]
+        self.events += 1
+        return cudaError_t.cudaSuccess, [0, None]
 
     def cudaEventCreateWithFlags(self, flags):
         return self.cudaEventCreate()
 
     def cudaEventRecord(self, event, stream):
         self.clock += 1
-        event[0] = self.clock
+        event[:] = self.clock, stream
         return (cudaError_t.cudaSuccess,)
 
     def cudaEventElapsedTime(self, begin, end):
         return cudaError_t.cudaSuccess, float(end[0] - begin[0])
 
+    def cudaEventQuery(self, event):
+        return (cudaError_t.cudaErrorNotReady if self.busy else cudaError_t.cudaSuccess,)
+
     def cudaEventDestroy(self, event):
+        self.events -= 1
         return (cudaError_t.cudaSuccess,)
 
     def cudaStreamBeginCapture(self, stream, mode):
+        self.calls.append("cudaStreamBeginCapture")
         self.recording = []
         return (cudaError_t.cudaSuccess,)
 
@@ -118,6 +155,7 @@ class FakeCuda(SimpleNamespace):
         recorded, self.recording = self.recording, None
         if not self.capturable:
             return cudaError_t.cudaErrorStreamCaptureInvalidated, None
+        self.recorded += 1
         return cudaError_t.cudaSuccess, recorded
 
     def cudaGetLastError(self):
@@ -126,10 +164,13 @@ class FakeCuda(SimpleNamespace):
     def cudaGraphInstantiate(self, recorded, flags):
         number = len(self.calls)
         self.calls.append("cudaGraphInstantiate")
+        if not self.instantiable:
+            return cudaError_t.cudaErrorInvalidValue, None
         self.graphs[number] = recorded
         return cudaError_t.cudaSuccess, number
 
     def cudaGraphDestroy(self, recorded):
+        self.recorded -= 1
         return (cudaError_t.cudaSuccess,)
 
     def cudaGraphExecDestroy(self, graph):

@@ -3,12 +3,16 @@
 `tensorrt_surface.json` holds the names. What farlook touches does something: its engines give y = x + x for
 float32 x of shape [n], and networks come from ONNX bytes that are a list of layers as JSON. Whatever else is asked
 for by a name that the version has is there and does nothing; a name that it does not have is an AttributeError.
+
+Engines are as touchy as TensorRT's: a run that is recorded before one at the context's shapes fails, and a recorded run
+gives no numbers once its context was told other shapes, or is gone.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import weakref
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -57,7 +61,10 @@ def restricted(name, allowed, behaviour):
 
 
 def make(version, cuda, gpu=True):
-    """The module of a version; `cuda` is the FakeCuda that it runs on, `gpu` whether engines can be loaded."""
+    """The module of a version.
+
+    `cuda` is the FakeCuda that it runs on; `gpu` whether engines can be loaded, None where there is no driver at all.
+    """
     surface = SURFACE[version]
     module = ModuleType("tensorrt")
     module.__version__ = version
@@ -80,19 +87,22 @@ def _behaviour(module, cuda, gpu):
         "ILogger": {"_open": True},
         "IProfiler": {"_open": True},
         "IProgressMonitor": {"_open": True},
-        "Builder": _builder(module),
+        "Builder": _builder(module, gpu),
         "OnnxParser": _parser(module),
         "INetworkDefinition": _network(module),
         "IBuilderConfig": _config(),
         "Runtime": _runtime(module, gpu),
-        "ICudaEngine": _engine(module),
+        "ICudaEngine": _engine(module, cuda),
         "IExecutionContext": _context(module, cuda),
         "EngineInspector": _inspector(),
     }
 
 
-def _builder(module):
+def _builder(module, gpu):
     def init(self, logger):
+        if gpu is None:
+            logger.log(module.ILogger.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self._logger = logger
 
     def create_network(self, flags=0):
@@ -225,6 +235,8 @@ def _error(text, name, operator):
 
 def _runtime(module, gpu):
     def init(self, logger):
+        if gpu is None:
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self._logger = logger
 
     def deserialize(self, data):
@@ -244,13 +256,20 @@ def _runtime(module, gpu):
 
 
 _TENSORS = ("x", "y")
+_SCRATCH = 96
 _PROFILE = ((1,), (8,), (64,))
 
 
-def _engine(module):
-    def create_execution_context(self, *_):
+def _engine(module, cuda):
+    def create_execution_context(self, *arguments):
+        if cuda.contexts >= cuda.most_contexts:
+            return None
+        cuda.contexts += 1
         context = module.IExecutionContext()
         context._addresses, context._length, context._broken = {}, None, self._fields.get("broken", False)
+        context._set_up, context._scratch = None, None
+        context._shared = bool(arguments) and arguments[0].name == "USER_MANAGED"
+        weakref.finalize(context, lambda: setattr(cuda, "contexts", cuda.contexts - 1))
         return context
 
     def create_engine_inspector(self):
@@ -267,6 +286,7 @@ def _engine(module):
         "get_tensor_dtype": lambda self, name: module.DataType.FLOAT,
         "get_tensor_shape": lambda self, name: (-1,),
         "get_tensor_profile_shape": lambda self, name, profile: _PROFILE,
+        "device_memory_size_v2": property(lambda self: _SCRATCH),
         "create_execution_context": create_execution_context,
         "create_engine_inspector": create_engine_inspector,
     }
@@ -277,13 +297,23 @@ def _context(module, cuda):
         self._length = shape[0]
         return True
 
+    def set_device_memory(self, memory, size):
+        assert size >= _SCRATCH
+        self._scratch = memory
+
     def set_tensor_address(self, name, address):
         self._addresses[name] = address
         return True
 
     def execute(self, stream):
-        if self._broken:
+        if self._broken or (cuda.recording is not None and self._set_up != self._length):
             return False
+        cuda.calls.append("execute")
+        assert cuda.device == 0
+        assert not self._shared or self._scratch in cuda.memory
+        alive, recorded = weakref.ref(self), cuda.recording is not None
+        if not recorded:
+            self._set_up = self._length
         source, target, length = self._addresses["x"], self._addresses["y"], self._length
         watch = getattr(self, "_watch", None)
 
@@ -292,7 +322,8 @@ def _context(module, cuda):
                 np.frombuffer((ctypes.c_char * (4 * length)).from_address(address), np.float32)
                 for address in (source, target)
             )
-            y[:] = x + x
+            context = alive()
+            y[:] = x + x if not recorded or (context is not None and context._length == length) else np.nan
             if watch is not None:
                 watch.report_layer_time("sum", 2.0)
 
@@ -301,6 +332,7 @@ def _context(module, cuda):
 
     return {
         "set_input_shape": set_input_shape,
+        "set_device_memory": set_device_memory,
         "get_tensor_shape": lambda self, name: (self._length,),
         "set_tensor_address": set_tensor_address,
         "execute_async_v3": execute,
@@ -312,7 +344,12 @@ def _inspector():
     def information(self, form):
         kinds = {"FLOAT": "Row major linear FP32", "HALF": "Half", "INT8": "Int8 NC/32HW32"}
         layers = [
-            {"Name": layer["out"], "Outputs": [{"Format/Datatype": kinds.get(layer["kind"], "")}]}
+            {
+                "Name": layer["out"],
+                "LayerType": layer.get("type", ""),
+                "Inputs": [{"Format/Datatype": kinds.get(layer.get("takes", layer["kind"]), "")}],
+                "Outputs": [{"Format/Datatype": kinds.get(layer["kind"], "")}],
+            }
             for layer in self._fields["layers"]
         ]
         return json.dumps({"Layers": layers})

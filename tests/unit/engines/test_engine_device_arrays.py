@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,99 @@ def waits():
 @pytest.fixture
 def wait_for(waits):
     return lambda stream, other: waits.append((stream, other))
+
+
+@pytest.fixture
+def runtime(wait_for):
+    """As much of CUDA's runtime as arrays need."""
+    return SimpleNamespace(wait_for=wait_for, place_of=lambda address: 0)
+
+
+class OnGpu:
+    """An array of another library that says of memory of the host that it is on a GPU, by DLPack and by the interface.
+
+    `versioned` says whether it knows of versions of DLPack; its interface is version 2, as PyTorch's.
+    """
+
+    def __init__(self, array, *, versioned=True, device=0):
+        self.array, self.versioned, self.device, self.streams = array, versioned, device, []
+
+    @property
+    def __cuda_array_interface__(self):
+        data = (self.array.ctypes.data, False)
+        return {"shape": self.array.shape, "typestr": self.array.dtype.str, "data": data, "version": 2}
+
+    def __dlpack_device__(self):
+        return CUDA, self.device
+
+    def __dlpack__(self, *, stream, **options):
+        if options and not self.versioned:
+            raise TypeError("got an unexpected keyword argument 'max_version'")
+        self.streams.append(stream)
+        return self.array.__dlpack__(**options)
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_dlpack_comes_before_an_interface_that_names_no_stream(runtime, waits, versioned):
+    array = OnGpu(ramp(), versioned=versioned)
+    found = device_array(array, "x", 9, runtime)
+    assert found.address == array.array.ctypes.data
+    assert array.streams == [9]  # it is the other library that lets 9 wait
+    assert waits == []
+
+
+def test_an_interface_without_a_stream_is_waited_for_on_the_default_stream(runtime, waits):
+    array = OnGpu(ramp())
+    bare = SimpleNamespace(__cuda_array_interface__=array.__cuda_array_interface__)
+    found = device_array(bare, "x", 9, runtime)
+    assert (found.address, found.owner) == (array.array.ctypes.data, bare)
+    assert waits == [(9, 1)]
+
+
+def test_an_array_that_its_library_does_not_give_is_an_error(runtime):
+    array = OnGpu(ramp())
+    array.array = None
+    with pytest.raises(BackendError, match="x cannot be taken from its OnGpu: 'NoneType'"):
+        device_array(array, "x", 9, runtime)
+
+
+def test_an_array_of_another_gpu_is_refused(runtime):
+    with pytest.raises(
+        BackendError, match=r"x lies on GPU 2, but farlook runs on GPU 0.*CUDA_VISIBLE_DEVICES"
+    ):
+        device_array(OnGpu(ramp(), device=2), "x", 9, runtime)
+
+
+def test_memory_is_kept_until_what_was_taken_goes(runtime):
+    values = ramp()
+    alive = weakref.ref(values)
+    found = device_array(OnGpu(values), "x", 9, runtime)
+    del values
+    gc.collect()
+    assert alive() is not None
+    del found
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_read_only_array_is_taken_as_such(runtime):
+    values = ramp()
+    assert not device_array(OnGpu(values), "x", 9, runtime).read_only
+    values.flags.writeable = False
+    try:
+        values.__dlpack__(max_version=(1, 0))
+    except (TypeError, BufferError):
+        pytest.skip("this numpy does not give read-only arrays by DLPack")
+    found = device_array(OnGpu(values), "x", 9, runtime)
+    assert (found.address, found.shape, found.read_only) == (values.ctypes.data, values.shape, True)
+    assert found.__cuda_array_interface__["data"] == (found.address, True)
+
+
+def test_a_capsule_that_others_took_over_is_refused():
+    capsule = over(ramp()).__dlpack__()
+    np.from_dlpack(SimpleNamespace(__dlpack__=lambda **_: capsule, __dlpack_device__=lambda: (HOST, 0)))
+    with pytest.raises(BackendError, match="x comes as a DLPack capsule that others took over"):
+        read_capsule(capsule, "x", 3)
 
 
 def over(array, **fields):
@@ -106,15 +200,15 @@ def test_who_takes_a_capsule_has_its_stream_wait(stream, waiting, waits, wait_fo
     assert waits == waiting
 
 
-def test_own_arrays_come_back_on_the_new_stream(waits, wait_for):
+def test_own_arrays_come_back_on_the_new_stream(waits, runtime):
     array = over(ramp(), device=(CUDA, 0))
-    found = device_array(array, "x", 9, wait_for)
+    found = device_array(array, "x", 9, runtime)
     assert (found.address, found.stream, found.owner) == (array.address, 9, array)
     assert waits == [(9, 5)]
-    assert device_array(found, "x", 9, wait_for).stream == 9
+    assert device_array(found, "x", 9, runtime).stream == 9
     assert waits == [(9, 5)]
 
 
-def test_an_array_of_the_host_is_refused(wait_for):
+def test_an_array_of_the_host_is_refused(runtime):
     with pytest.raises(BackendError, match="x does not lie on an NVIDIA GPU"):
-        device_array(ramp(), "x", 9, wait_for)
+        device_array(ramp(), "x", 9, runtime)

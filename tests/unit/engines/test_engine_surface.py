@@ -6,13 +6,14 @@ The names are NVIDIA's, from the source of the Python bindings of both versions.
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from farlook.runtime.backends.tensorrt import library as libraries
 from farlook.runtime.backends.tensorrt import probe as probes
-from farlook.runtime.backends.tensorrt.inspect import engine_layers, layer_types
-from farlook.runtime.backends.tensorrt.library import Library, open_library
+from farlook.runtime.backends.tensorrt.inspect import compute_types, engine_layers, layer_types
+from farlook.runtime.backends.tensorrt.library import CODE_VARIABLE, Library, open_library
 from farlook.runtime.errors import BackendError, MissingExtraError
 
 
@@ -81,7 +82,45 @@ def test_a_runtime_without_a_builder_is_named(monkeypatch, installed):
     monkeypatch.delattr(installed, "Builder")
     found = probes.probe("tensorrt")
     assert not found.works
-    assert "a runtime without a builder" in found.detail
+    assert "has no Builder: a lean runtime only runs engines" in found.detail
+
+
+@pytest.fixture
+def without_driver(tensorrt, gpu_memory, fake):
+    """TensorRT where there is no driver: its classes cannot be made."""
+    return Library("tensorrt", fake(tensorrt.__version__, gpu_memory, gpu=None))
+
+
+@pytest.mark.parametrize("kind", ["Builder", "Runtime"])
+def test_what_the_library_cannot_make_is_an_error_with_what_to_do(without_driver, kind):
+    with pytest.raises(BackendError, match=rf"gives no {kind}: .*`nvidia-smi` must list the GPU"):
+        without_driver.make(kind)
+
+
+def test_an_engine_cannot_be_loaded_without_a_driver(without_driver):
+    with pytest.raises(BackendError, match="gives no Runtime: pybind11"):
+        without_driver.deserialise(b"{}", "analysis")
+
+
+def test_the_probe_says_that_the_library_cannot_start(monkeypatch, without_driver, machine):
+    monkeypatch.setattr(probes, "open_library", lambda _: without_driver)
+    monkeypatch.setattr(probes, "this_machine", machine)
+    found = probes.probe("tensorrt")
+    assert not found.works
+    assert "gives no Builder: CUDA initialization failure" in found.detail
+
+
+def test_engines_that_hold_code_run_only_where_the_environment_allows_it(library, monkeypatch):
+    fingerprint = SimpleNamespace(flags={"version_compatible": True})
+    monkeypatch.delenv(CODE_VARIABLE, raising=False)
+    with pytest.raises(BackendError, match=r"it holds code.* set FARLOOK_ENGINE_CODE=1; else build it anew"):
+        library.deserialise(b'{"layers": []}', "analysis", fingerprint)
+    plain, _ = library.deserialise(b'{"layers": []}', "analysis", SimpleNamespace(flags={}))
+    assert not plain.__dict__.get("engine_host_code_allowed")
+    own, _ = library.deserialise(b'{"layers": []}', "analysis", fingerprint, own=True)
+    monkeypatch.setenv(CODE_VARIABLE, "1")
+    allowed, _ = library.deserialise(b'{"layers": []}', "analysis", fingerprint)
+    assert own.engine_host_code_allowed is allowed.engine_host_code_allowed is True
 
 
 def test_without_tensorrt_the_extra_is_named(monkeypatch):
@@ -138,6 +177,33 @@ def test_the_inspectors_layers_are_counted_by_precision(library):
 def test_types_are_told_in_several_ways(output, types):
     assert layer_types([{"Name": "a", "Outputs": [output]}]) == types
     assert layer_types([{"Name": "a"}]) == {}
+
+
+FP16 = {"Format/Datatype": "Channel major FP16 format where channel % 8 == 0"}
+FP32 = {"Format/Datatype": "Row major linear FP32"}
+INT8 = {"Format/Datatype": "Row major Int8 format"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "types"),
+    [
+        ({"LayerType": "CaskConvolution", "Inputs": [FP16], "Outputs": [FP32]}, {"fp16": 1}),
+        ({"LayerType": "CaskConvolution", "Inputs": [FP16, FP32], "Outputs": [FP32]}, {"fp16": 1}),
+        ({"LayerType": "CaskConvolution", "Inputs": [INT8], "Outputs": [FP16]}, {"int8": 1}),
+        ({"LayerType": "gemm", "Weights": {"Type": "Half", "Count": 9}, "Inputs": [FP32]}, {"fp16": 1}),
+        ({"LayerType": "x", "ParameterType": "MatrixMultiply", "Outputs": [FP32]}, {"fp32": 1}),
+        ({"LayerType": "Reformat", "Name": "Reformatting CopyNode for conv", "Outputs": [FP32]}, {}),
+        ({"LayerType": "CaskConvolution"}, {}),
+        (
+            {"Name": "{ForeignNode[a...b]}", "LayerType": "Myelin", "Inputs": [FP32], "Outputs": [FP32]},
+            {"fused": 1},
+        ),
+        ({"LayerType": "Myelin", "Inputs": [FP32], "Outputs": [FP16]}, {"fp16": 1}),
+        ({"Name": "conv"}, {}),
+    ],
+)
+def test_the_precision_of_work_is_that_of_what_goes_in(layer, types):
+    assert compute_types([layer]) == types
 
 
 def test_layers_without_details_are_names(library, monkeypatch, tensorrt):
