@@ -5,6 +5,8 @@
 
 Inputs and outputs keep their types. A node stays in FP32 if one of its constants or, where ranges were measured,
 of its tensors comes near what FP16 holds; nothing is clamped. `docs/decisions/012-own-fp16-pass.md` has the reasons.
+
+Engines are built of what the pass makes: a change of its output takes the next `farlook.runtime.engines.FP16_PASS`.
 """
 
 from __future__ import annotations

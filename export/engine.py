@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -21,8 +22,8 @@ from farlook.export.engine_network import count_types, parse
 from farlook.export.engine_progress import Stop, monitor
 from farlook.export.engine_shapes import describe, input_shapes, stride_of
 from farlook.runtime.backends.base import GraphSource
-from farlook.runtime.backends.tensorrt.inspect import engine_layers, layer_types
-from farlook.runtime.engines import Fingerprint, engine_path, jetpack, write_engine
+from farlook.runtime.backends.tensorrt.inspect import FUSED, compute_types, engine_layers, layer_types
+from farlook.runtime.engines import FP16_PASS, Fingerprint, engine_path, jetpack, write_engine
 from farlook.runtime.errors import BackendError, ExportError, OutputError, UsageError
 from farlook.runtime.files import write_bytes
 from farlook.runtime.machine import this_machine, version_text
@@ -134,7 +135,7 @@ def build_engine(
         OutputError: The engine cannot be written.
     """
     graph = source.read()
-    builder = library.module.Builder(library.logger)
+    builder = library.make("Builder")
     network, parser = parse(library, builder, graph, source.name)
     types = count_types(network)
     types.check(source.precision, source.name)
@@ -150,13 +151,13 @@ def build_engine(
     seconds = time.perf_counter() - start
     if engine is None:
         raise ExportError(_build_error(library, source))
+    _keep_times(config, cache)  # of use to the next build, whatever becomes of this engine
     del parser  # the network's weights lay in it
     data = bytes(engine)
     fingerprint = _fingerprint(library, source, graph, data, shapes, settings, sizes)
-    layers = _inspect(library, source, data, fingerprint)
+    layers = _inspect(library, source, data, fingerprint, types)
     path = engine_path(folder, source, library.backend)
     write_engine(path, data, fingerprint)
-    _keep_times(config, cache)
     return Built(path, fingerprint, len(data), seconds, types, layers)
 
 
@@ -212,32 +213,56 @@ def _fingerprint(
         jetpack=jetpack(machine) if gpu else "",
         platform=machine.platform,
         shapes=shapes,
-        flags=settings.flags() | {"sizes": describe(sizes)},
+        flags=settings.flags() | {"sizes": describe(sizes)} | _made_by(source),
         farlook=__version__,
         sha256=hashlib.sha256(engine).hexdigest(),
     )
 
 
 def _inspect(
-    library: Library, source: GraphSource, engine: bytes, fingerprint: Fingerprint
+    library: Library, source: GraphSource, engine: bytes, fingerprint: Fingerprint, types: TensorTypes
 ) -> dict[str, int] | None:
     """Count the engine's layers by precision where it can be loaded, and refuse one of another than asked for.
 
     Raises:
-        ExportError: It was to be of a lower precision than any of its layers is.
+        ExportError: The library lists no layers; or an FP32 engine has a layer of a lower precision; or far fewer of
+            the engine's convolutions and products are of the precision than of the graph's.
     """
     if not _runs_here(fingerprint, this_machine()):
         return None
-    runtime, loaded = library.deserialise(engine, source.name, fingerprint)
-    found = layer_types(engine_layers(library, loaded))
+    runtime, loaded = library.deserialise(engine, source.name, fingerprint, own=True)
+    layers = engine_layers(library, loaded)
     del loaded, runtime  # in this order
-    wrong = set(found) - {"fp32"} if source.precision == "fp32" else {source.precision} - set(found)
-    if found and wrong:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+    if not layers:
         raise ExportError(
-            f"the {source.name} engine was to be {source.precision}, but its layers are: {kinds}; it is not kept"
+            f"{library.name} {library.version} lists no layers of the {source.name} engine, so its precision cannot "
+            "be checked; it is not kept"
+        )
+    found = layer_types(layers)
+    compute = compute_types(layers) or found
+    if compute and not _is_of(source.precision, found, compute, types):
+        raise ExportError(
+            f"the {source.name} engine was to be {source.precision}, but its convolutions and products are: "
+            f"{_counts(compute)}, and its layers give out: {_counts(found)}; it is not kept"
         )
     return found
+
+
+def _is_of(precision: str, found: dict[str, int], compute: dict[str, int], types: TensorTypes) -> bool:
+    """Whether an engine is of a precision: at least half the share of its work that the graph has in it.
+
+    The graph keeps some nodes in others on purpose, and the library fuses layers; neither halves the share. What a
+    fused region is inside is not told: it passes.
+    """
+    if precision == "fp32":
+        return set(found) | set(compute) <= {"fp32", FUSED}
+    asked = types.compute.get(precision, 0) / max(sum(types.compute.values()), 1)
+    right = compute.get(precision, 0) + compute.get(FUSED, 0)
+    return right / sum(compute.values()) >= asked / 2 > 0
+
+
+def _counts(found: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
 
 
 def _runs_here(fingerprint: Fingerprint, machine: Machine) -> bool:
@@ -254,10 +279,17 @@ def _build_error(library: Library, source: GraphSource) -> str:
     return text
 
 
+def _made_by(source: GraphSource) -> dict[str, int]:
+    """What made the graph, if the bundle does not hold it."""
+    return {"fp16_pass": FP16_PASS} if source.precision == "fp16" and "fp16" not in source.digests else {}
+
+
 def _keep_times(config: Any, path: Path | None) -> None:
+    """Write the timing cache; without room for it, the next build only takes longer."""
     times = None if path is None else config.get_timing_cache()
     if path is not None and times is not None:
-        write_bytes(path, bytes(times.serialize()))
+        with suppress(OutputError):
+            write_bytes(path, bytes(times.serialize()))
 
 
 def _cuda_of(library: Library) -> int:

@@ -2,9 +2,9 @@
 
     mine.bundle
     mine.bundle.engines/
-    |-- mfca.analysis.fp16.tensorrt.engine     the library's bytes
-    |-- mfca.analysis.fp16.tensorrt.json       `Fingerprint`
-    `-- timing.cache                           how fast the library found kernels to be; TensorRT only
+    |-- mfca.analysis.1f0c9b2e.fp16.tensorrt.engine   the library's bytes; the number is the graph's
+    |-- mfca.analysis.1f0c9b2e.fp16.tensorrt.json     `Fingerprint`
+    `-- timing.10.3.0.cache                           how fast the library found kernels to be; TensorRT only
 
 Nothing here needs TensorRT. An engine is loaded only if its fingerprint agrees with the bundle and with this
 machine, and its bytes with the fingerprint: an engine made elsewhere may run with wrong results, or crash.
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from farlook.runtime.machine import Machine
 
 SCHEMA = 1
+FP16_PASS = 1
+"""Number of the pass of `farlook.calibration.fp16`, which makes FP16 graphs of bundles that hold none; one more
+whenever it makes another graph of the same one, so that engines of the older graph are known. It is here as the
+runtime does without the pass. tests/unit/engines/test_engine_pass.py notices."""
+
 FOLDER_VARIABLE = "FARLOOK_ENGINES"
 """Environment variable: where engines are looked for, instead of beside their bundles."""
 
@@ -39,6 +44,7 @@ LIBRARIES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 
 _KINDS: dict[str, type] = {"str": str, "int": int, "tuple[int, ...]": tuple}
 _SHIPPED = Path(__file__).parent / "bundles"
+_DIGITS = 8
 _MAX_JSON = 1 << 20
 
 
@@ -120,8 +126,13 @@ def engine_folder(bundle: Path, codec: str) -> Path:
 
 
 def engine_path(folder: Path, source: GraphSource, backend: str) -> Path:
-    """The engine's file; its fingerprint's ends in .json."""
-    return folder / f"{source.codec}.{source.name}.{source.precision}.{backend}.engine"
+    """The engine's file; its fingerprint's ends in .json.
+
+    The graph's digest is in the name, so that bundles of one codec may share a folder.
+    """
+    digest = source.digests.get(source.precision) or source.digests.get("fp32", "")
+    parts = (source.codec, source.name, digest[:_DIGITS], source.precision, backend, "engine")
+    return folder / ".".join(part for part in parts if part)
 
 
 def write_engine(path: Path, engine: bytes, fingerprint: Fingerprint) -> None:
@@ -142,7 +153,13 @@ def find_engine(source: GraphSource, backend: str) -> Path:
     """
     path = engine_path(engine_folder(source.bundle, source.codec), source, backend)
     if not path.is_file():
-        raise BackendError(f"there is no engine {path}: build it with {build_command(source, backend)}")
+        others = sorted(
+            each.name
+            for each in path.parent.glob(f"{source.codec}.{source.name}.*.engine")
+            if each.name.endswith(f".{source.precision}.{backend}.engine")
+        )
+        hint = f" (of other graphs than the bundle's there are: {', '.join(others)})" if others else ""
+        raise BackendError(f"there is no engine {path}{hint}: build it with {build_command(source, backend)}")
     return path
 
 
@@ -218,8 +235,14 @@ def _other_graph(fingerprint: Fingerprint, digests: Mapping[str, str]) -> list[s
     held = {"source": digests.get("fp32"), "digest": digests.get(fingerprint.precision)}
     if any(digest is not None and getattr(fingerprint, name) != digest for name, digest in held.items()):
         return ["it was built of another graph than the bundle's"]
-    if held["digest"] is None and fingerprint.farlook != __version__:  # the graph was made for the build
+    if held["digest"] is not None:
+        return []
+    # The graph was made for the build.
+    if fingerprint.farlook != __version__:
         return [f"its graph was made by farlook {fingerprint.farlook}, not {__version__}"]
+    number = fingerprint.flags.get("fp16_pass")
+    if fingerprint.precision == "fp16" and number != FP16_PASS:
+        return [f"its graph was made by FP16 pass {number or 'unknown'}, not {FP16_PASS}"]
     return []
 
 

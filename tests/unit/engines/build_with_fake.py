@@ -32,7 +32,29 @@ SETTINGS = {
     "same": Settings(hardware_compatible="same"),
     "broken": Settings(),
     "engine of fp32": Settings(),
+    "engine of one in a hundred": Settings(),
+    "engine of half": Settings(),
+    "engine of nothing": Settings(),
+    "engine that does not tell": Settings(),
+    "engine that is fused": Settings(),
+    "no driver": Settings(),
 }
+
+CONVOLUTION = {"type": "CaskConvolution", "out": "a", "kind": "FLOAT"}
+FUSED = {"type": "Myelin", "out": "a", "kind": "FLOAT"}
+ENGINES = {
+    "engine of fp32": [CONVOLUTION],
+    "engine of one in a hundred": 99 * [CONVOLUTION] + [CONVOLUTION | {"takes": "HALF"}],
+    "engine of half": [
+        CONVOLUTION,
+        CONVOLUTION | {"takes": "HALF"},
+        {"type": "Reformat", "out": "b", "kind": "FLOAT"},
+    ],
+    "engine of nothing": [],
+    "engine that does not tell": [{"out": "a", "kind": "?"}],
+    "engine that is fused": [CONVOLUTION, FUSED],
+}
+"""Layers that the inspector tells of."""
 
 
 def main(version, folder):
@@ -42,14 +64,23 @@ def main(version, folder):
     sys.modules["tensorrt"] = module
     found = {name: build(module, Path(folder), name, settings) for name, settings in SETTINGS.items()}
     found["files"] = sorted(path.name for path in Path(folder).iterdir())
+    found["times of a refused engine"] = "timing" in " ".join(
+        path.name for path in (Path(folder) / "engine of fp32").iterdir()
+    )
     sys.stdout.write(json.dumps(found))
 
 
 def build(module, folder, name, settings):
     """Build the analysis of block8-paper, or of what stands for it; what came of it."""
     layers = HALF + ([{"type": "BROKEN", "out": "b", "kind": "HALF"}] if name == "broken" else [])
-    if name == "engine of fp32":
-        module.Builder.build_serialized_network = lambda *_: b'{"layers": [{"out": "a", "kind": "FLOAT"}]}'
+    if name in ENGINES:
+        engine = json.dumps({"layers": ENGINES[name]}).encode()
+        module.Builder.build_serialized_network = lambda self, network, config: (
+            module.built.append(config) or engine
+        )
+        folder /= name
+    if name == "no driver":
+        module = fake_tensorrt.make(module.__version__, fake_cuda.FakeCuda(), gpu=None)
     bundle, phases = find_bundle("block8-paper"), []
     graph = json.dumps(layers).encode()
     source = GraphSource(bundle.path, bundle.codec, "analysis", "fp16", {"fp32": "a"}, lambda: graph)

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from farlook.export.engine import check_driver, check_gpu, sources_of
+from farlook.export.engine import _keep_times, check_driver, check_gpu, sources_of
 from farlook.export.engine_config import Settings, known_sm, parse_bytes, parse_sm
 from farlook.export.engine_progress import Stop, monitor
 from farlook.runtime.bundle import find_bundle
+from farlook.runtime.engines import FP16_PASS
 from farlook.runtime.errors import BackendError, UsageError
 
 HERE = Path(__file__).parent
@@ -65,8 +67,32 @@ def test_a_build_that_fails_says_why_and_what_to_do(built):
 
 def test_an_engine_of_another_precision_is_not_kept(built):
     assert (
-        "the analysis engine was to be fp16, but its layers are: 1 fp32" in built["engine of fp32"]["error"]
+        "the analysis engine was to be fp16, but its convolutions and products are: 1 fp32"
+        in (built["engine of fp32"]["error"])
     )
+    assert "are: 1 fp16, 99 fp32" in built["engine of one in a hundred"]["error"]
+
+
+def test_an_engine_that_keeps_some_layers_in_fp32_or_fuses_them_is_kept(built):
+    assert built["engine of half"]["layers"] == {"fp32": 3}  # what they give out
+    assert built["engine that is fused"]["layers"] == {"fp32": 2}
+    assert built["engine that does not tell"]["layers"] == {}
+
+
+def test_an_engine_without_layers_is_not_kept(built):
+    assert "lists no layers of the analysis engine, so its precision" in built["engine of nothing"]["error"]
+
+
+def test_without_a_driver_the_builder_says_what_to_do(built):
+    error = built["no driver"]["error"]
+    assert error.startswith(
+        f"BackendError: tensorrt {built['version']} gives no Builder: CUDA initialization"
+    )
+    assert "`nvidia-smi` must list the GPU" in error
+
+
+def test_times_are_kept_whatever_becomes_of_the_engine(built):
+    assert built["times of a refused engine"]
 
 
 def test_the_fingerprint_says_what_the_engine_is_for(built):
@@ -76,11 +102,14 @@ def test_the_fingerprint_says_what_the_engine_is_for(built):
     assert (found["library"], found["version"]) == ("tensorrt", built["version"])
     assert built["plain"]["profile"] == {"image": [[1, 1, 8, 8], [1, 1, 32, 64], [1, 1, 64, 128]]}
     assert built["plain"]["layers"] == {"fp16": 1}
+    assert found["flags"]["fp16_pass"] == FP16_PASS
 
 
 def test_engine_fingerprint_and_times_are_kept(built):
-    names = ["block8-paper.analysis.fp16.tensorrt.engine", "block8-paper.analysis.fp16.tensorrt.json"]
-    kept = [name for name in built["files"] if not name.endswith(".lock")]  # Polygraphy's
+    names = ["block8-paper.analysis.a.fp16.tensorrt.engine", "block8-paper.analysis.a.fp16.tensorrt.json"]
+    kept = [
+        name for name in built["files"] if not name.endswith(".lock") and "engine " not in name
+    ]  # Polygraphy's
     assert kept == [*names, f"timing.{built['version']}.cache"]
 
 
@@ -115,6 +144,13 @@ def test_graphs_of_a_bundle_are_told_with_their_digests():
     assert [source.name for source in found] == ["analysis", "synthesis"]
     assert found[0].digests == {"fp32": bundle.graphs["analysis"]["fp32"]["sha256"]}
     assert found[0].read() == bundle.graph("analysis")
+
+
+def test_a_timing_cache_that_cannot_be_written_costs_no_engine(tmp_path):
+    times = SimpleNamespace(get_timing_cache=lambda: SimpleNamespace(serialize=lambda: b"times"))
+    _keep_times(times, tmp_path / "missing" / "timing.cache")
+    _keep_times(times, tmp_path / "timing.cache")
+    assert (tmp_path / "timing.cache").read_bytes() == b"times"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from farlook.runtime.backends.base import GraphSource
 from farlook.runtime.bundle import shipped_bundles
 from farlook.runtime.engines import (
     FOLDER_VARIABLE,
+    FP16_PASS,
     Fingerprint,
     build_command,
     differences,
@@ -56,7 +57,7 @@ def fingerprint():
         jetpack="",
         platform="linux-x86_64",
         shapes={"image": [[1, 3, 32, 32], [1, 3, 512, 512], [1, 3, 512, 512]]},
-        flags={"version_compatible": False, "hardware_compatible": "none"},
+        flags={"version_compatible": False, "hardware_compatible": "none", "fp16_pass": FP16_PASS},
         farlook="0.1.0",
         sha256=hashlib.sha256(ENGINE).hexdigest(),
     )
@@ -78,7 +79,7 @@ def found(fingerprint, source, machine, version=VERSION, library="tensorrt"):
 
 def test_an_engine_is_found_again(path, source, fingerprint, machine):
     assert path.parent.name == "mine.bundle.engines"
-    assert path.name == "mfca.analysis.fp16.tensorrt.engine"
+    assert path.name == "mfca.analysis.bbbbbbbb.fp16.tensorrt.engine"
     assert read_engine(source, "tensorrt", VERSION, machine()) == (ENGINE, fingerprint)
 
 
@@ -110,6 +111,18 @@ def test_engines_of_shipped_bundles_are_in_the_users_cache(monkeypatch, tmp_path
 def test_the_environment_can_say_where_engines_are(monkeypatch, source, tmp_path):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
     assert engine_folder(source.bundle, source.codec) == tmp_path / "elsewhere"
+
+
+def test_bundles_of_one_codec_may_share_a_folder(monkeypatch, path, source, machine, tmp_path):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(path.parent))
+    other = replace(source, bundle=tmp_path / "other.bundle", digests={"fp32": "c" * 64})
+    with pytest.raises(
+        BackendError,
+        match=r"no engine .*mfca\.analysis\.cccccccc\.fp16.*of other graphs than .*: mfca\.analysis\.bbbbbbbb\.fp16",
+    ):
+        read_engine(other, "tensorrt", VERSION, machine())
+    assert engine_path(path.parent, replace(source, precision="fp32"), "tensorrt") != path
+    assert read_engine(source, "tensorrt", VERSION, machine())[0] == ENGINE
 
 
 def test_what_fits_has_no_differences(fingerprint, source, machine):
@@ -163,6 +176,15 @@ def test_graphs_made_for_the_build_are_of_this_farlook(fingerprint, source, mach
     (difference,) = found(replace(fingerprint, farlook="0.0.1"), bare, machine())
     assert difference == f"its graph was made by farlook 0.0.1, not {__version__}"
     assert found(replace(fingerprint, farlook="0.0.1"), source, machine()) == []
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "unknown"), (FP16_PASS + 1, str(FP16_PASS + 1))])
+def test_graphs_of_another_fp16_pass_are_stale(fingerprint, source, machine, number, told):
+    bare = replace(source, digests={"fp32": "a" * 64})
+    flags = {"fp16_pass": number} if number else {}
+    (difference,) = found(replace(fingerprint, flags=flags), bare, machine())
+    assert difference == f"its graph was made by FP16 pass {told}, not {FP16_PASS}"
+    assert found(replace(fingerprint, flags=flags), source, machine()) == []  # the bundle holds the graph
 
 
 def test_a_fingerprint_with_an_endless_number_is_damaged(fingerprint):

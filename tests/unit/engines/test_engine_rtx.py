@@ -56,7 +56,8 @@ def test_engines_are_built_for_several_gpus(build, tmp_path, precision):
     bundle = Bundle.open(NETWORKS["block8-paper"])
     for source in sources_of(bundle, precision):
         built = build(bundle, source)
-        assert built.path == tmp_path / f"block8-paper.{source.name}.{precision}.rtx.engine"
+        digest = source.digests["fp32"][:8]
+        assert built.path == tmp_path / f"block8-paper.{source.name}.{digest}.{precision}.rtx.engine"
         assert set(built.types.compute) == {precision}
         fingerprint = Fingerprint.from_json(built.path.with_suffix(".json").read_bytes())
         assert fingerprint == built.fingerprint
