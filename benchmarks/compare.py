@@ -1,17 +1,19 @@
-"""Original, JPEG and farlook side by side, at the same bytes."""
+"""Original, JPEG and farlook side by side, at the same bytes; block8 by each of its decoders."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from farlook.benchmarks.jpeg import decode_jpeg, encode_jpeg, scale_within
 from farlook.benchmarks.metrics import psnr
+from farlook.runtime.block8.codec import Block8Codec
 from farlook.runtime.info import info
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from farlook.runtime.codec import Codec
+
+Result = TypeVar("Result")
 
 _CAPTION, _GAP = 34, 8
 
@@ -54,20 +58,33 @@ def compare(image: NDArray[np.uint8], codec: Codec, bpp: float) -> list[Panel]:
     Times are those of coding at the quality that was found, without the search for it.
 
     Returns:
-        The original, JPEG unless its smallest file is larger than farlook's stream, farlook.
+        The original, JPEG unless its smallest file is larger than farlook's stream, farlook, and of block8 the same
+        stream decoded by the network for the ground, where that can be had.
 
     Raises:
         FarlookError: See `Codec.encode`.
     """
     found = codec.encode(image, bpp=bpp)
-    quality = info(found).quality
-    codec.decode(found)  # the first run of a network allocates
     panels = [Panel("original", image)]
     scale = scale_within(image, len(found), optimise=True)
     if scale is not None:
-        panels.append(_panel("JPEG", lambda: encode_jpeg(image, scale, optimise=True), decode_jpeg))
-    panels.append(_panel(codec.bundle.codec, lambda: codec.encode(image, quality=quality), codec.decode))
+        data, spent = _timed(partial(encode_jpeg, image, scale, optimise=True))
+        panels.append(_panel("JPEG", data, spent, decode_jpeg))
+    _, spent = _timed(partial(codec.encode, image, quality=info(found).quality))
+    for name, decode in _decoders(codec).items():
+        decode(found)  # the first run of a network allocates
+        panels.append(_panel(name, found, spent, decode))
     return panels
+
+
+def _decoders(codec: Codec) -> dict[str, Callable[[bytes], NDArray[np.uint8]]]:
+    """What decodes a codec's streams, by what to call it."""
+    name = codec.bundle.codec
+    found: dict[str, Callable[[bytes], NDArray[np.uint8]]] = {name: codec.decode}
+    network = codec.choose_decoder("auto")[0] if isinstance(codec, Block8Codec) else None
+    if network is not None:
+        found[f"{name}, neural decoder"] = partial(codec.decode, decoder=network)
+    return found
 
 
 def draw(original: NDArray[np.uint8], panels: Sequence[Panel], crop: int = 512) -> NDArray[np.uint8]:
@@ -97,10 +114,13 @@ def caption(original: NDArray[np.uint8], panel: Panel) -> str:
     return f"{panel.name}: {panel.size} bytes, {panel.bpp:.3f} bpp, {psnr(original, panel.image):.2f} dB"
 
 
-def _panel(name: str, encode: Callable[[], bytes], decode: Callable[[bytes], NDArray[np.uint8]]) -> Panel:
+def _panel(name: str, data: bytes, encode_ms: float, decode: Callable[[bytes], NDArray[np.uint8]]) -> Panel:
+    image, decode_ms = _timed(partial(decode, data))
+    return Panel(name, image, len(data), encode_ms, decode_ms)
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """What some work gives, and the milliseconds it takes."""
     start = time.perf_counter()
-    data = encode()
-    middle = time.perf_counter()
-    image = decode(data)
-    end = time.perf_counter()
-    return Panel(name, image, len(data), 1000 * (middle - start), 1000 * (end - middle))
+    result = work()
+    return result, 1000 * (time.perf_counter() - start)

@@ -74,7 +74,7 @@ def compare(
         quality = f"{psnr(original, panel.image):.2f}"
         times = (f"{panel.encode_ms:.1f}", f"{panel.decode_ms:.1f}")
         table.add_row(panel.name, str(panel.size), f"{panel.bpp:.3f}", quality, *times)
-    missing = ["JPEG"] if len(panels) == 2 else []
+    missing = [] if any(panel.name == "JPEG" for panel in panels) else ["JPEG"]
     _print(image.name, original, table, missing, bpp, output)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from farlook.benchmarks.compare import Panel, caption, compare, draw
 from farlook.benchmarks.metrics import psnr
+from farlook.runtime.codec import Codec
 from farlook.runtime.errors import TargetError
 
 GAP, CAPTION = 8, 34
@@ -44,6 +45,16 @@ def test_the_panel_of_farlook_is_what_its_stream_decodes_to(panels, picture, cod
     stream = codec.encode(picture, bpp=0.6)
     assert panels[2].size == len(stream)
     assert (panels[2].image == codec.decode(stream)).all()
+
+
+def test_block8_is_shown_by_each_of_its_decoders(picture):
+    codec = Codec.load("block8", threads=1)
+    if codec.choose_decoder("auto")[0] is None:
+        pytest.skip("no backend runs networks here")
+    *_, linear, neural = compare(picture, codec, 0.6)
+    assert (linear.name, neural.name) == ("block8", "block8, neural decoder")
+    assert linear.size == neural.size
+    assert psnr(picture, neural.image) > psnr(picture, linear.image)
 
 
 def test_jpeg_is_left_out_where_it_has_nothing_so_small(picture, codec):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import farlook
+from farlook.runtime.codec import Codec
 from farlook.runtime.doctor import Finding, examine
 
 
@@ -81,13 +82,14 @@ def test_info_reads_a_pipe(start, finish, tmp_path, stream):
 def test_compare_draws_and_tells_both(cli, photo, tmp_path):
     result = cli("compare", photo, "--bpp", 1, "-o", tmp_path / "sheet.png")
     assert (result.code, result.err) == (0, "")
-    title, heading, jpeg, ours, written = result.out.splitlines()
+    title, heading, jpeg, ours, *neural, written = result.out.splitlines()
     assert title == "photo.png, 120x80"
     assert heading.split() == ["codec", "bytes", "bpp", "PSNR", "dB", "encode", "ms", "decode", "ms"]
     assert written == f"wrote {tmp_path / 'sheet.png'}"
-    for row, name in ((jpeg, "JPEG"), (ours, "block8")):
-        cells = row.split()
-        assert cells[0] == name
+    assert len(neural) == (Codec.load("block8").choose_decoder("auto")[0] is not None)
+    for row, name in ((jpeg, "JPEG"), (ours, "block8"), *((row, "block8, neural decoder") for row in neural)):
+        assert row.startswith(name)
+        cells = [name, *row.removeprefix(name).split()]
         assert 300 < int(cells[1]) <= 1200
         assert float(cells[2]) == pytest.approx(int(cells[1]) * 8 / 9600, abs=5e-4)
         assert 20 < float(cells[3]) < 60
@@ -123,7 +125,8 @@ def test_compare_has_a_picture_of_its_own(cli, kodim, tmp_path, monkeypatch):
     assert result.out.startswith("kodim23.png, 768x512\n")
     with Image.open(tmp_path / "preview.png") as sheet:
         pixels = np.asarray(sheet)
-    assert pixels.shape[1] == 3 * 512 + 2 * 8
+    assert (pixels.shape[1] + 8) % (512 + 8) == 0
+    assert pixels.shape[1] > 2 * 512
     assert (pixels[-512:, :512] == kodim[:, 128:640]).all()
 
 
