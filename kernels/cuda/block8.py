@@ -9,6 +9,7 @@ quantisation from `Analysis`, so that streams are the same bytes.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,36 +47,57 @@ class _Transform:
         self.device = open_device(device)
         self._kernels = {name: kernel_of(self.device, self.source, name) for name in self.kernels}
         self._stream = self.device.create_stream()
-        self._pending: list[tuple[Any, Any]] = []
+        self._pending: list[tuple[Any, tuple[Any, ...]]] = []
+        self._lock = Lock()
 
     def _begin(self, stream: Any) -> Any:  # cuda.core.Stream
-        """Make the GPU the calling thread's, and choose the stream."""
+        """Make the GPU the calling thread's, choose the stream, and let go of what is done."""
         self.device.set_current()
-        self._pending = [(event, owner) for event, owner in self._pending if not event.is_done]
+        with self._lock:
+            pending = self._pending
+            self._pending = [each for each in pending if not each[0].is_done]
         return self._stream if stream is None else stream_of(self.device, stream)
 
-    def _launch(self, name: str, geometry: Geometry, stream: Any, *arguments: Any) -> None:
+    def _launch(
+        self, name: str, geometry: Geometry, stream: Any, arguments: tuple[Any, ...], used: tuple[Any, ...]
+    ) -> None:
+        """Put a kernel on a stream.
+
+        Args:
+            name: The kernel's.
+            geometry: The picture's, which the grid covers.
+            stream: A `cuda.core.Stream`.
+            arguments: The kernel's.
+            used: What keeps the memory that it reads and writes, which must not be given to others until it is done.
+
+        Raises:
+            BackendError: The GPU refuses it.
+        """
         from cuda.core import LaunchConfig, launch  # noqa: PLC0415  # optional, and there if a device is
 
         grid = (-(-geometry.width // TILE[0]), -(-geometry.height // TILE[1]))
         try:
             launch(stream, LaunchConfig(grid=grid, block=self.threads), self._kernels[name], *arguments)
+            event = stream.record()
         except Exception as error:  # cuda.core's errors share no public base
             raise BackendError(f"the GPU refused the kernel {name}: {error}") from error
+        with self._lock:
+            self._pending.append((event, used))
 
-    def _hold(self, view: View, stream: Any) -> None:
-        """Keep the owner of an array from giving its memory to others until what was begun is done."""
-        self._pending.append((stream.record(), view.owner))
+    def _result(
+        self, out: Any, stream: Any, shape: tuple[int, ...], dtype: Any
+    ) -> tuple[Any, int, tuple[Any, ...]]:
+        """Where a result goes: the caller's array, or a new one; its address; and what keeps its memory.
 
-    def _result(self, out: Any, stream: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Any, int]:
-        """Where a result goes: the caller's array, or a new one; and its address."""
+        A new array's memory is given back in the stream's order, so nobody has to keep it.
+        """
         if out is None:
             array = allocate(self.device, stream, shape, dtype)
-            return array, array.address
+            return array, array.address, ()
         view = view_of(out, self.device, stream, "the array for the result")
         if view.shape != shape or view.dtype != np.dtype(dtype) or not _is_contiguous(view):
             raise ImageError(f"the array for the result must be {np.dtype(dtype)} {list(shape)}, in C order")
-        return out, view.pointer
+        return out, view.pointer, (view.owner,)
 
 
 class Analysis(_Transform):
@@ -125,11 +147,10 @@ class Analysis(_Transform):
         work = self._begin(stream)
         frame = view_of(image, self.device, work, "the picture")
         geometry = geometry_of(frame)
-        store, pointer = self._result(out, work, (geometry.units, UNIT_SAMPLES), np.int16)
+        store, pointer, kept = self._result(out, work, (geometry.units, UNIT_SAMPLES), np.int16)
         name = "b8_analysis_grey" if geometry.bands == 1 else "b8_analysis_rgb"
-        size = (np.int32(geometry.width), np.int32(geometry.height))
-        self._launch(name, geometry, work, frame.pointer, np.int64(frame.strides[0]), *size, pointer)
-        self._hold(frame, work)
+        arguments = (frame.pointer, np.int64(frame.strides[0]), *_size(geometry), pointer)
+        self._launch(name, geometry, work, arguments, (frame.owner, *kept))
         if out is not None and stream is None:
             work.sync()
         return store
@@ -170,10 +191,8 @@ class Synthesis(_Transform):
         view = view_of(store, self.device, work, "the store")
         if view.shape != (geometry.units, UNIT_SAMPLES) or view.dtype != np.int16 or not _is_contiguous(view):
             raise ImageError(f"the store must be int16 [{geometry.units}, {UNIT_SAMPLES}], in C order")
-        name = "b8_synthesis_grey" if geometry.bands == 1 else "b8_synthesis_rgb"
-        return self._rebuild(
-            name, geometry, work, (view.pointer,), out, sync=out is not None and stream is None
-        )
+        pointers, used = (view.pointer,), (view.owner,)
+        return self._rebuild("b8_synthesis", geometry, work, pointers, used, out, sync=stream is None)
 
     def lists(self, coefficients: Coefficients, *, stream: Any = None, out: Any = None) -> Any:
         """Rebuild a frame from what the C core decoded: only coefficients that are not zero go to the GPU.
@@ -194,22 +213,32 @@ class Synthesis(_Transform):
         starts, entries = coefficients.lists()
         arrays = (coefficients.means, starts, coefficients.counts, entries)
         lists = [upload(self.device, work, array) for array in arrays]
-        name = "b8_lists_grey" if coefficients.geometry.bands == 1 else "b8_lists_rgb"
-        pointers = tuple(array.address for array in lists)
-        sync = out is not None and stream is None
-        return self._rebuild(name, coefficients.geometry, work, pointers, out, sync=sync)
+        pointers, used = tuple(array.address for array in lists), tuple(lists)
+        return self._rebuild(
+            "b8_lists", coefficients.geometry, work, pointers, used, out, sync=stream is None
+        )
 
     def _rebuild(
-        self, name: str, geometry: Geometry, stream: Any, source: tuple[int, ...], out: Any, *, sync: bool
+        self,
+        kernel: str,
+        geometry: Geometry,
+        stream: Any,
+        pointers: tuple[int, ...],
+        used: tuple[Any, ...],
+        out: Any,
+        *,
+        sync: bool,
     ) -> Any:
+        """Launch a kernel on arrays, `used` being what keeps them; with `sync`, wait for it if `out` is given."""
         if geometry.depth != 8:
             raise ImageError(f"the picture has {geometry.depth} bits a sample; on the GPU 8 are supported")
         shape = (geometry.height, geometry.width, *([3] if geometry.bands == 3 else []))
-        image, pointer = self._result(out, stream, shape, np.uint8)
-        size = (np.int32(geometry.width), np.int32(geometry.height))
+        image, pointer, kept = self._result(out, stream, shape, np.uint8)
+        name = f"{kernel}_{'grey' if geometry.bands == 1 else 'rgb'}"
         stride = np.int64(geometry.width * geometry.bands)
-        self._launch(name, geometry, stream, *source, *size, pointer, stride)
-        if sync:
+        arguments = (*pointers, *_size(geometry), pointer, stride)
+        self._launch(name, geometry, stream, arguments, (*used, *kept))
+        if sync and out is not None:
             stream.sync()
         return image
 
@@ -236,6 +265,11 @@ def geometry_of(frame: View) -> Geometry:
     if apart or (bands == 3 and frame.strides[2] != 1) or (height > 1 and frame.strides[0] < 0):
         raise ImageError("the picture's pixels must lie side by side in each row: make it contiguous first")
     return Geometry(width, height, bands, 8)
+
+
+def _size(geometry: Geometry) -> tuple[np.int32, np.int32]:
+    """A kernel's arguments."""
+    return np.int32(geometry.width), np.int32(geometry.height)
 
 
 def _is_contiguous(view: View) -> bool:
