@@ -28,6 +28,9 @@ _HTML = Path(__file__).parent / "html"
 _STRONG = 60
 """Per cent of BD-rate from which a table's cell is tinted no more."""
 
+_BUSY = 1.6
+"""Load average from which on a machine that times is told to be busy: the measurement alone is 1."""
+
 _DECIBELS = "&minus;10&#8239;log&#8321;&#8320;(1&#8239;&minus;&#8239;x)"
 
 
@@ -50,7 +53,7 @@ def render(
     parts = {
         "title": escape(title),
         "lead": _lead(every),
-        "summary": _summary(every[0], data),
+        "summary": _summary(every),
         "set_choice": '<fieldset class="choice" id="set-choice"><legend>Pictures</legend></fieldset>'
         if len(every) > 1
         else "",
@@ -89,8 +92,9 @@ def _lead(every: Sequence[Results]) -> str:
     )
 
 
-def _summary(results: Results, data: Json) -> str:
-    """The first codec against every other, as bars."""
+def _summary(every: Sequence[Results]) -> str:
+    """The first codec against every other, as bars, then by all figures of merit."""
+    results = every[0]
     tested, metric = results.codecs[0], results.metrics[0]
     rows = []
     largest = max((abs(d[0]) for d in _found_deltas(results, tested, metric)), default=1.0)
@@ -101,6 +105,8 @@ def _summary(results: Results, data: Json) -> str:
             continue
         theirs = results.speed(anchor, "encode")
         speed = f"{_times(ours.median / theirs.median)} as fast" if ours and theirs else ""
+        if _encoder(anchor) == _encoder(tested):
+            speed = "the same encoder"
         bar = f'<i style="--size: {abs(delta.rate) / largest:.3f}"></i>{_signed(delta.rate, 0)}&#8239;%'
         kind = "bar" if delta.rate <= 0 else "bar more"
         rows.append(
@@ -119,21 +125,45 @@ def _summary(results: Results, data: Json) -> str:
         f"<p>{escape(set_name(results))}: by how much its files are smaller (&minus;) or larger (+) than another "
         f"codec's.</p>"
         f'<table class="bars">{head}<tbody>{"".join(rows)}</tbody></table>'
-        f"{_every_metric(results, tested)}</section>"
+        f"{_by_every_metric(every, tested)}</section>"
     )
 
 
-def _every_metric(results: Results, tested: str) -> str:
-    """A codec against every other, by every figure of merit."""
-    if len(results.metrics) < 2:
+def _by_every_metric(every: Sequence[Results], tested: str) -> str:
+    """A codec against every other by every figure of merit, with their containers and without: a table a set."""
+    sets = [results for results in every if tested in results.codecs and len(results.metrics) > 1]
+    if not sets:
         return ""
-    header = [f"bytes of {label(tested)}, %, at equal", *(metric.label for metric in results.metrics)]
-    rows = [
-        _row(anchor, [_bd_cell(results, tested, anchor, metric) for metric in results.metrics])
-        for anchor in results.codecs
-        if anchor != tested
-    ]
-    return _table(header, rows) + f'<p class="note">SSIM and MS-SSIM count as decibels, {_DECIBELS}.</p>'
+    tables = "".join(
+        f"<h3>By every figure of merit: {escape(set_name(results))}</h3>{_merit_table(results, tested)}"
+        for results in sets
+    )
+    sizes = {c: results.container(c) for results in sets for c in results.codecs}
+    held = [f"{escape(label(codec))} {size:.0f}" for codec, size in sizes.items() if size]
+    containers = (
+        " Files count with their containers, as they are kept and sent: bytes of container a file are "
+        f"{_joined(held)}; the other codecs have none."
+        if held
+        else ""
+    )
+    return f'{tables}<p class="note">SSIM and MS-SSIM count as decibels, {_DECIBELS}.{containers}</p>'
+
+
+def _merit_table(results: Results, tested: str) -> str:
+    rows = []
+    for anchor in results.codecs:
+        if anchor == tested:
+            continue
+        for bare in (False, True) if results.container(anchor) else (False,):
+            cells = [_bd_cell(results, tested, anchor, metric, bare=bare) for metric in results.metrics]
+            rows.append(_row(anchor, cells, ", no container" if bare else ""))
+    header = ["bytes, %, at equal", *(metric.label for metric in results.metrics)]
+    return _table(header, rows, "matrix merit")
+
+
+def _encoder(spec: str) -> str:
+    """What encodes: of farlook's codecs, which may have several decoders, the codec."""
+    return ":".join(spec.split(":")[:2]) if spec.startswith("farlook:") else spec
 
 
 def _found_deltas(results: Results, tested: str, metric: Metric) -> list[tuple[float, int]]:
@@ -189,34 +219,13 @@ def _bd_panel(results: Results, metric: Metric) -> str:
     for tested in results.codecs:
         cells = [_bd_cell(results, tested, anchor, metric) for anchor in results.codecs]
         rows.append(_row(tested, cells))
-    matrix = _table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
-    return matrix + _containers(results, metric)
+    return _table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
 
 
-def _containers(results: Results, metric: Metric) -> str:
-    """How many bytes of files are containers, and what the first codec is to those codecs without them."""
-    tested, parts = results.codecs[0], []
-    for codec in results.codecs:
-        size = results.container(codec)
-        delta = results.delta(tested, codec, metric, bare=True) if size and codec != tested else None
-        if delta:
-            without = (
-                f"{_signed(delta.rate, 1)}&#8239;% against {escape(label(codec))} without its {size:.0f}"
-            )
-            parts.append(without)
-    if not parts:
-        return ""
-    return (
-        '<p class="note">WebP and AVIF come in containers, which count here as in the files that people keep; '
-        f"JPEG 2000, HTJ2K and JPEG XL are codestreams alone. Bytes of {escape(label(tested))}, were containers not "
-        f"counted: {_joined(parts)} bytes of container a file.</p>"
-    )
-
-
-def _bd_cell(results: Results, tested: str, anchor: str, metric: Metric) -> str:
+def _bd_cell(results: Results, tested: str, anchor: str, metric: Metric, *, bare: bool = False) -> str:
     if tested == anchor:
         return '<td class="self">&middot;</td>'
-    delta = results.delta(tested, anchor, metric)
+    delta = results.delta(tested, anchor, metric, bare=bare)
     if delta is None:
         return "<td>&ndash;</td>"
     tone = "--better" if delta.rate < 0 else "--worse"
@@ -271,7 +280,12 @@ def _when(results: Results) -> str:
         if timed.low is not None
         else ""
     )
-    return escape(f"{set_name(results)}: timed {span} UTC{load}.")
+    busy = (
+        " The machine was busy with something else: these speeds are too low, and not those of one codec alone."
+        if timed.middle is not None and timed.middle > _BUSY
+        else ""
+    )
+    return escape(f"{set_name(results)}: timed {span} UTC{load}.{busy}")
 
 
 def _speed_table(results: Results) -> str:
@@ -397,8 +411,8 @@ on one core while nothing else was measured: {repeats} of each in turn, after on
 programs of their own (mozjpeg) count with the time to start them. Files of farlook's that no quality gives again,
 because rate control used two steps or one coarser than quality 1, are timed with rate control.</p>
 <p>Rates count whole files. AVIF's and WebP's are in their containers (ISO base media boxes, RIFF), as they are kept and
-sent; JPEG 2000, HTJ2K and JPEG XL are raw codestreams, the first two without comments. The bytes of files without
-containers are in per-image.csv.</p>
+sent; JPEG 2000, HTJ2K and JPEG XL are raw codestreams, the first two without comments. Bytes without containers are
+those of the VP8 chunk and of the mdat box; they are in per-image.csv, too.</p>
 <dl>{codecs}
 <dt>Machine</dt><dd>{escape(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")}</dd>
 <dt>Versions</dt><dd>{escape(versions)}</dd>
@@ -415,9 +429,9 @@ def _table(header: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
     )
 
 
-def _row(codec: str, cells: Sequence[str]) -> str:
+def _row(codec: str, cells: Sequence[str], more: str = "") -> str:
     ours = ' class="ours"' if codec.startswith("farlook:") else ""
-    return f'<tr{ours}><th scope="row">{escape(label(codec))}</th>{"".join(cells)}</tr>'
+    return f'<tr{ours}><th scope="row">{escape(label(codec) + more)}</th>{"".join(cells)}</tr>'
 
 
 def _signed(value: float, digits: int) -> str:

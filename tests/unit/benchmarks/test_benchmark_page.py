@@ -70,8 +70,36 @@ def test_the_first_codec_is_compared_by_every_figure(page):
 
 
 def test_containers_are_told_and_left_out(page):
-    assert "WebP m6, half size without its 25 bytes of container a file" in page
-    assert "JPEG 2000 without" not in page
+    whole, bare = (
+        float(re.search(rf">WebP m6, half size{more}</th><td[^>]*>&minus;([\d.]+)</td>", page)[1])
+        for more in ("", ", no container")
+    )
+    assert whole > bare
+    assert "bytes of container a file are WebP m6, half size 25; the other codecs have none" in page
+    assert "JPEG 2000, no container" not in page
+
+
+def test_the_summary_has_a_table_for_every_set(make_results):
+    folders = [make_results("colour"), make_results("grey", mode="luma")]
+    page = render("t", [read_results(f) for f in folders], folders, Extras())
+    for name in ("kodak, RGB", "kodak, luma"):
+        assert f"By every figure of merit: {name}</h3>" in page
+
+
+def test_two_decoders_of_a_codec_have_the_same_encoder(make_results):
+    folder = make_results(bytes_needed={"farlook:block8:neural": 0.4, "farlook:block8": 0.5, "jpeg2000": 1.0})
+    page = render("t", [read_results(folder)], [folder], Extras())
+    assert page.count("the same encoder") == 1
+
+
+def test_a_busy_machine_is_told(make_results, page):
+    assert "The machine was busy" not in page
+    folder = make_results("busy")
+    text = (folder / "timings.jsonl").read_text()
+    (folder / "timings.jsonl").write_text(text.replace('"load": [0.9', '"load": [4.9'))
+    assert "The machine was busy with something else" in render(
+        "t", [read_results(folder)], [folder], Extras()
+    )
 
 
 def test_it_says_when_times_were_measured_and_how_busy_the_machine_was(page):
