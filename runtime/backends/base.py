@@ -43,8 +43,8 @@ class DeviceSession(Session, Protocol):
         """Run the graph once, without a copy to or from the host.
 
         Args:
-            inputs: One array for each of the graph's inputs, by name, each with `__cuda_array_interface__` or
-                `__dlpack__`, in C order, of the graph's type.
+            inputs: One array for each of the graph's inputs, by name, each with `__dlpack__` or
+                `__cuda_array_interface__`, on the first GPU, in C order, of the graph's type.
 
         Returns:
             The graph's outputs by name: `farlook.runtime.backends.device.DeviceArray`, which has both too.
