@@ -55,8 +55,9 @@ class OnGpu:
         return 2, 0
 
     def __dlpack__(self, *, stream, **options):
+        capsule = self.array.__dlpack__(**options)  # older versions of numpy know of no versions of DLPack
         self.streams.append(stream)
-        return self.array.__dlpack__(**options)
+        return capsule
 
 
 def test_inputs_are_waited_for_before_it_runs(ort, gpu_memory):
