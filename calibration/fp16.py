@@ -18,13 +18,14 @@ import numpy as np
 
 from farlook.calibration.graphs import (
     MOVING,
+    constants,
     consumers,
     element_types,
     fold_constants,
     producers,
     weighted_nodes,
 )
-from farlook.calibration.onnx_package import TensorProto, helper, numpy_helper
+from farlook.calibration.onnx_package import TensorProto, defs, helper, numpy_helper
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,17 +35,66 @@ if TYPE_CHECKING:
 
 LARGEST = 65504.0
 """What FP16 holds."""
+SMALLEST = 2.0**-14
+"""Below it FP16 has fewer digits, and below 2**-25 only zero."""
 MARGIN = 8.0
 """A tensor whose measured range is above `LARGEST` by this divisor stays in FP32: other pictures reach further."""
 
 _SQUARING = frozenset(
-    {"Exp", "Pow", "ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
+    {
+        "Exp",
+        "GlobalAveragePool",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "Log",
+        "LogSoftmax",
+        "LpNormalization",
+        "MeanVarianceNormalization",
+        "Pow",
+        "Reciprocal",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceMean",
+        "ReduceProd",
+        "ReduceSum",
+        "ReduceSumSquare",
+        "Softmax",
+        "Softplus",
+        "Sqrt",
+    }
 )
 """Operators that leave FP16's range, or lose what they add up, within a few of them: FP32 unless told otherwise."""
 _QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # Inputs that are float32 whatever the type of the data.
 _FLOAT_INPUTS: Mapping[str, frozenset[int]] = {"Resize": frozenset({1, 2})}
-_HALF_UNKNOWN = frozenset({"Upsample"})
+_INTEGERS = frozenset(
+    {
+        TensorProto.INT8,
+        TensorProto.INT16,
+        TensorProto.INT32,
+        TensorProto.INT64,
+        TensorProto.UINT8,
+        TensorProto.UINT16,
+        TensorProto.UINT32,
+        TensorProto.UINT64,
+    }
+)
+# The type of what they make is an attribute, or a value in one.
+_MAKERS = frozenset(
+    {
+        "Bernoulli",
+        "ConstantOfShape",
+        "EyeLike",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -83,19 +133,22 @@ def to_fp16(
     made.CopyFrom(model)
     fold_constants(made)
     types = element_types(made)
-    kept = _kept(made.graph, types, ranges or {}, set(keep), edges)
+    kept = _kept(made, types, ranges or {}, set(keep), edges)
     _Converter(made.graph, types, kept).run()
     del made.graph.value_info[:]
     return Fp16Graph(made, kept)
 
 
 def _kept(
-    graph: GraphProto, types: Mapping[str, int], ranges: Mapping[str, float], keep: set[str], edges: bool
+    model: ModelProto, types: Mapping[str, int], ranges: Mapping[str, float], keep: set[str], edges: bool
 ) -> dict[str, str]:
     """Which nodes of floats stay in FP32, and why."""
+    graph = model.graph
+    version = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     outer = _edges(graph) if edges else set()
-    large = {tensor.name for tensor in graph.initializer if _too_large(numpy_helper.to_array(tensor))}
-    large |= {name for name, largest in ranges.items() if not largest <= LARGEST / MARGIN}
+    known = constants(graph)
+    outside = _outside(graph, known, ranges)
+    exact = _counting(graph, types)
     kept = {}
     for node in graph.node:
         tensors = [name for name in (*node.input, *node.output) if types.get(name) == TensorProto.FLOAT]
@@ -105,13 +158,91 @@ def _kept(
             continue  # settled by their neighbours, below
         if node.name in keep:
             kept[node.name] = "asked"
-        elif large.intersection(tensors):
+        elif outside.intersection(tensors) or _loses_constants(node, known):
             kept[node.name] = "range"
-        elif node.op_type in _SQUARING or node.op_type in _HALF_UNKNOWN:
+        elif _needs_precision(node, known) or node.name in exact or not _has_half(node, types, version):
             kept[node.name] = "precision"
         elif node.name in outer:
             kept[node.name] = "edge"
     return kept | _quantisers(graph, kept)
+
+
+def _outside(graph: GraphProto, known: Mapping[str, NDArray[Any]], ranges: Mapping[str, float]) -> set[str]:
+    """Tensors that FP16 does not hold, and those that hold the same values before and after they are moved."""
+    found = {name for name, array in known.items() if _too_large(array)}
+    found |= {
+        name
+        for name, largest in ranges.items()
+        if not (SMALLEST <= largest <= LARGEST / MARGIN or largest == 0)
+    }
+    moving = [node for node in graph.node if node.op_type in MOVING]
+    for node in moving:  # ranges are measured where values are computed, not where they are moved
+        if found.intersection(node.input):
+            found.update(node.output)
+    for node in reversed(moving):
+        if found.intersection(node.output):
+            found.update(name for name in node.input if name and name not in known)
+    return found
+
+
+def _loses_constants(node: NodeProto, known: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether a constant of a node is so small that FP16 has few digits of it, or none.
+
+    A few small numbers among larger ones do not matter, except in divisors, nor do small biases. But what is added
+    to keep a divisor from 0 must not become 0.
+    """
+    biased = node.op_type in ("Conv", "ConvTranspose", "Gemm")
+    for index, name in enumerate(node.input):
+        array = known.get(name)
+        if array is None or array.dtype != np.float32 or not array.any() or (biased and index == 2):
+            continue
+        sizes = np.abs(array[array != 0])
+        divisor = node.op_type == "Div" and index == 1
+        if float(sizes.min() if divisor else sizes.max()) < SMALLEST:
+            return True
+    return False
+
+
+def _needs_precision(node: NodeProto, known: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether FP16 would lose what a node computes: sums, squares, and quotients whose divisor may come near 0."""
+    divides = node.op_type == "Div" and node.input[1] not in known
+    return node.op_type in _SQUARING or divides
+
+
+def _counting(graph: GraphProto, types: Mapping[str, int]) -> set[str]:
+    """Arithmetic on shapes and indices, done in floats: above 2048, FP16 does not have every integer."""
+    weighted = {node.name for node, _ in weighted_nodes(graph)}
+    known = {tensor.name for tensor in graph.initializer}
+    made, found = set[str](), set[str]()
+    for node in graph.node:
+        floats = [n for n in node.input if types.get(n) == TensorProto.FLOAT and n not in known]
+        if node.name in weighted or types.get(node.output[0]) != TensorProto.FLOAT:
+            continue
+        of_integers = node.op_type == "Cast" and types.get(node.input[0]) in _INTEGERS
+        if of_integers or (floats and made.issuperset(floats)):
+            made.update(node.output)
+            found.add(node.name)
+    ends = {node.name for node in graph.node if node.op_type == "Cast" and made.intersection(node.input)}
+    return found | ends
+
+
+def _has_half(node: NodeProto, types: Mapping[str, int], version: int) -> bool:
+    """Whether ONNX has an operator for FP16, and the type of its outputs follows from its inputs'."""
+    if node.op_type in _MAKERS:
+        return False
+    schema = defs.get_schema(node.op_type, version)
+    allowed = {each.type_param_str: each.allowed_type_strs for each in schema.type_constraints}
+    for names, formal in ((node.input, schema.inputs), (node.output, schema.outputs)):
+        for index, name in enumerate(names):
+            kind = formal[min(index, len(formal) - 1)].type_str
+            fixed = index in _FLOAT_INPUTS.get(node.op_type, ())
+            if (
+                types.get(name) == TensorProto.FLOAT
+                and not fixed
+                and "tensor(float16)" not in allowed.get(kind, ())
+            ):
+                return False
+    return True
 
 
 def _quantisers(graph: GraphProto, kept: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from farlook.runtime.errors import MissingExtraError
 
 try:
     import onnx
-    from onnx import TensorProto, checker, helper, numpy_helper, shape_inference, version_converter
+    from onnx import TensorProto, checker, defs, helper, numpy_helper, shape_inference, version_converter
     from onnx.reference import ReferenceEvaluator
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "calibrate", "to write FP16 and INT8 graphs") from error
@@ -15,6 +15,7 @@ __all__ = [
     "ReferenceEvaluator",
     "TensorProto",
     "checker",
+    "defs",
     "helper",
     "numpy_helper",
     "onnx",

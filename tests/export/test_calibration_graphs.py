@@ -127,6 +127,103 @@ def test_measured_ranges_near_the_limit_stay_in_fp32():
     np.testing.assert_allclose(run(check(made.model, "test")), run(network()), atol=0.02)
 
 
+def test_moving_a_large_tensor_keeps_it_in_fp32():
+    shape = np.array([0, 4, -1, 8], np.int64)
+    nodes = [
+        ("Conv", ["x", "up"], ["a"], "up_conv", {}),
+        ("Reshape", ["a", "shape"], ["b"], "reshape", {}),
+        ("Transpose", ["b"], ["c"], "transpose", {"perm": [0, 1, 3, 2]}),
+        ("Transpose", ["c"], ["d"], "back", {"perm": [0, 1, 3, 2]}),
+        ("Conv", ["d", "down"], ["y"], "down_conv", {}),
+    ]
+    up = np.full((4, 4, 1, 1), 30000, np.float32)
+    data = build(nodes, {"up": up, "down": np.full((4, 4, 1, 1), 1e-4, np.float32), "shape": shape})
+    ones = np.ones((1, 4, 8, 8), np.float32)
+    for ranges in ({"a": 120000.0}, {"d": 120000.0}):  # seen where it is made, or where it is read
+        made = to_fp16(read_graph(data, "test"), ranges=ranges)
+        assert {made.kept[name] for name in ("up_conv", "reshape", "transpose", "back")} == {"range"}
+        np.testing.assert_allclose(run(emulate(check(made.model, "test")), ones), run(data, ones), rtol=1e-3)
+
+
+def between(nodes, constants, **kwargs):
+    """A graph with nodes between two convolutions, so that they are no edges; they make "z" of "a"."""
+    weights = {name: np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1) for name in ("first", "last")}
+    first, last = ("Conv", ["x", "first"], ["a"], "first", {}), ("Conv", ["z", "last"], ["y"], "last", {})
+    return build([first, *nodes, last], weights | constants, **kwargs)
+
+
+def test_what_keeps_a_divisor_from_zero_does_not_become_zero():
+    nodes = [
+        ("Add", ["a", "least"], ["b"], "add", {}),
+        ("Div", ["a", "b"], ["z"], "div", {}),
+    ]
+    data = between(nodes, {"least": np.float32(1e-9)})
+    made = to_fp16(read_graph(data, "test"))
+    assert made.kept == {"add": "range", "div": "precision"}
+    zeros = np.zeros((1, 4, 8, 8), np.float32)
+    assert not run(emulate(check(made.model, "test")), zeros).any()
+
+
+def test_small_numbers_among_larger_ones_and_small_biases_are_stored_in_fp16():
+    bias = np.array([0.5, -0.25, 1e-9, 3], np.float32).reshape(1, 4, 1, 1)
+    nodes = [
+        ("Add", ["a", "bias"], ["b"], "add", {}),
+        ("Conv", ["b", "first", "small"], ["z"], "middle", {}),
+    ]
+    data = between(nodes, {"bias": bias, "small": np.full(4, 1e-9, np.float32)})
+    assert to_fp16(read_graph(data, "test")).kept == {}
+    divided = between([("Div", ["a", "bias"], ["z"], "div", {})], {"bias": bias})
+    assert to_fp16(read_graph(divided, "test")).kept == {"div": "range"}
+
+
+def test_tensors_below_the_normal_numbers_stay_in_fp32():
+    data = between([("Relu", ["a"], ["z"], "relu", {})], {})
+    assert to_fp16(read_graph(data, "test"), ranges={"z": 1e-6}).kept == {"relu": "range", "last": "range"}
+    assert to_fp16(read_graph(data, "test"), ranges={"z": 0.0}).kept == {}
+
+
+def test_counting_in_floats_stays_exact():
+    """Half of a side, computed as exporters do: in floats, and back."""
+    nodes = [
+        ("Shape", ["a"], ["shape"], "shape", {}),
+        ("Cast", ["shape"], ["sides"], "to_float", {"to": TensorProto.FLOAT}),
+        ("Mul", ["sides", "ones"], ["same"], "times", {}),
+        ("Cast", ["same"], ["target"], "to_int", {"to": TensorProto.INT64}),
+        ("Expand", ["a", "target"], ["z"], "expand", {}),
+    ]
+    data = between(nodes, {"ones": np.ones(4, np.float32)})
+    made = to_fp16(read_graph(data, "test"))
+    assert {name: made.kept[name] for name in ("to_float", "times", "to_int")} == dict.fromkeys(
+        ("to_float", "times", "to_int"), "precision"
+    )
+    wide = np.ones((1, 4, 1, 4097), np.float32)  # FP16 has 4096 and 4100
+    assert run(emulate(check(made.model, "test")), wide).shape == wide.shape
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants"),
+    [
+        ([("Shape", ["a"], ["s"], "s", {}), ("ConstantOfShape", ["s"], ["m"], "m", {})], {}),
+        ([("RandomNormalLike", ["a"], ["m"], "m", {"dtype": TensorProto.FLOAT})], {}),
+        (
+            [
+                ("ReduceMax", ["a"], ["top"], "top", {"keepdims": 0}),
+                ("Range", ["zero", "one", "top"], ["r"], "r", {}),
+                ("ReduceMax", ["r"], ["m"], "m", {"keepdims": 0}),
+            ],
+            {"zero": np.float32(0), "one": np.float32(1)},
+        ),
+    ],
+    ids=["filled", "random", "range"],
+)
+def test_operators_that_give_fp32_alone_keep_the_graph_valid(nodes, constants):
+    data = between([*nodes, ("Add", ["a", "m"], ["z"], "add", {})], constants)
+    made = to_fp16(read_graph(data, "test"))
+    assert "add" not in made.kept
+    half = check(made.model, "test")
+    assert np.isfinite(run(half)).all()
+
+
 def test_emulation_overflows_where_onnxruntime_does_not():
     nodes = [
         ("Conv", ["x", "up"], ["a"], "up_conv", {}),
