@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from farlook.benchmarks.bench_setup import slug
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _MARKS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_OFFSETS = ((6, 4), (6, -10), (0, 8), (0, -14), (6, 15), (6, -21), (6, 26), (6, -32))
+"""Where the name of a mark may be, in points; the first that is free."""
+
 _STYLE = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -107,7 +111,7 @@ def _rate(
     cell.set_xticks(results.rates, [f"{rate:g}" for rate in results.rates])
     cell.minorticks_off()
     if metric.similarity:
-        _similarity_scale(cell)
+        _similarity_scale(cell, [value for points in curves.values() for _, value in points])
     cell.set_xlabel("bits a pixel")
     unit = f", {metric.unit}" if metric.unit else ""
     title = f"{metric.label}{unit}: {set_name(results)}, {len(results.pictures)} pictures"
@@ -133,7 +137,7 @@ def _line(cell: Any, look: Style, points: Sequence[tuple[float, float]]) -> None
     )
 
 
-def _similarity_scale(cell: Any) -> None:
+def _similarity_scale(cell: Any, values: Sequence[float]) -> None:
     """Decibels of what lacks to 1, with the values themselves at the ticks."""
 
     def there(value: Any) -> Any:
@@ -142,7 +146,12 @@ def _similarity_scale(cell: Any) -> None:
         return -10 * np.log10(np.maximum(1 - value, 1e-10))
 
     cell.set_yscale("function", functions=(there, lambda scaled: 1 - 10 ** (-scaled / 10)))
-    low, high = cell.get_ylim()
+    if not values:
+        return
+    first, last = (float(there(value)) for value in (min(values), max(values)))
+    margin = 0.05 * (last - first) or 0.5
+    low, high = (1 - 10 ** (-scaled / 10) for scaled in (first - margin, last + margin))
+    cell.set_ylim(low, high)
     ticks = [0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995]
     shown = [tick for tick in ticks if low <= tick <= high]
     cell.set_yticks(shown, [f"{tick:g}" for tick in shown])
@@ -153,14 +162,7 @@ def _name_ends(drawing: Any, cell: Any, ends: list[tuple[float, Style]]) -> None
     drawing.canvas.draw()
     to_axes = cell.transData + cell.transAxes.inverted()
     heights = sorted((float(to_axes.transform((1, value))[1]), look.label, look) for value, look in ends)
-    gap = 0.048
-    places: list[float] = []
-    for height, _, _ in heights:
-        places.append(max(height, places[-1] + gap) if places else height)
-    limit = 1.0
-    for index in reversed(range(len(places))):
-        places[index] = min(places[index], limit)
-        limit = places[index] - gap
+    places = spread([height for height, _, _ in heights], 0.048)
     for place, (_, name, look) in zip(places, heights, strict=True):
         cell.annotate(
             name,
@@ -174,11 +176,32 @@ def _name_ends(drawing: Any, cell: Any, ends: list[tuple[float, Style]]) -> None
         )
 
 
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Rising heights of 0 to 1, moved as little as will do to be `gap` apart, and within 0 to 1 if all have room.
+
+    What is too close becomes a group around its mean.
+
+    >>> [round(height, 2) for height in spread([0.2, 0.5, 0.5, 0.98], 0.1)]
+    [0.2, 0.45, 0.55, 0.98]
+    """
+    groups: list[tuple[float, int]] = []  # mean of what is left without the gaps, members
+    for index, height in enumerate(heights):
+        groups.append((height - index * gap, 1))
+        while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
+            (first, few), (second, more) = groups[-2:]
+            groups[-2:] = [((few * first + more * second) / (few + more), few + more)]
+    least = [mean for mean, count in groups for _ in range(count)]
+    top = 1 - (len(least) - 1) * gap
+    return [max(min(mean, top), 0.0) + index * gap for index, mean in enumerate(least)]
+
+
 def _speed(pyplot: Any, results: Results, metric: Metric, looks: Mapping[str, Style]) -> Any:
     """Encode and decode speed against bytes at equal quality, against JPEG 2000 if it is there."""
     anchor = "jpeg2000" if "jpeg2000" in results.codecs else results.codecs[-1]
     drawing, cells = pyplot.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained", sharey=True)
+    named = []
     for cell, what in zip(cells, ("encode", "decode"), strict=True):
+        marks: list[tuple[float, float, Style]] = []
         for codec in results.codecs:
             speed = results.speed(codec, what)
             delta = results.delta(codec, anchor, metric)
@@ -190,22 +213,50 @@ def _speed(pyplot: Any, results: Results, metric: Metric, looks: Mapping[str, St
             cell.plot(
                 speed.median, size, _MARKS[look.mark], color=colour, markersize=7, markeredgecolor="white"
             )
-            cell.annotate(
-                look.label,
-                (speed.median, size),
-                (6, 4),
-                textcoords="offset points",
-                color=colour,
-                fontsize=8,
-                fontweight="bold" if look.ours else "normal",
-            )
+            marks.append((speed.median, size, look))
         cell.axhline(0, color="#5a616b", linewidth=0.8, zorder=1)
         cell.set_xscale("log")
         cell.margins(x=0.22, y=0.1)
         cell.xaxis.set_major_formatter("{x:g}")
-        cell.yaxis.set_major_formatter("{x:+.0f}")
+        cell.yaxis.set_major_formatter(
+            lambda value, _: f"{value:+.0f}".replace("-", "\u2212") if round(value) else "0"
+        )
         cell.minorticks_off()
         cell.set_xlabel(f"{what}, megapixels a second on one core")
+        named.append((cell, marks))
     cells[0].set_ylabel(f"bytes at equal {metric.label}, % against {looks[anchor].label}")
     cells[0].set_title(set_name(results), loc="left", fontsize=9.5, color="#1b1e23")
+    drawing.canvas.draw()  # now it is known where everything lies
+    for cell, marks in named:
+        _name_marks(drawing, cell, marks)
     return drawing
+
+
+def _name_marks(drawing: Any, cell: Any, marks: Sequence[tuple[float, float, Style]]) -> None:
+    """Write a name beside every mark, where it covers no other mark or name, inside the axes."""
+    from matplotlib.transforms import Bbox  # noqa: PLC0415  # as late as the rest of it
+
+    renderer, pixel = drawing.canvas.get_renderer(), drawing.dpi / 72
+    frame = cell.get_window_extent(renderer)
+    taken = [
+        Bbox.from_bounds(x - 5 * pixel, y - 5 * pixel, 10 * pixel, 10 * pixel)
+        for x, y in (cell.transData.transform((speed, size)) for speed, size, _ in marks)
+    ]
+    for speed, size, look in sorted(marks, key=lambda mark: not mark[2].ours):
+        text = cell.annotate(
+            look.label,
+            (speed, size),
+            (0, 0),
+            textcoords="offset points",
+            color=COLOURS[look.colour],
+            fontsize=8,
+            fontweight="bold" if look.ours else "normal",
+        )
+        for (dx, dy), side in product(_OFFSETS, ("left", "right")):
+            text.set_position((dx if side == "left" else -dx, dy))
+            text.set_horizontalalignment(side)
+            box = text.get_window_extent(renderer)
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 + 8 * pixel and frame.y0 <= box.y0
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent(renderer))

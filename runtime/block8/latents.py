@@ -104,7 +104,8 @@ def _least_of_units(coefficients: Coefficients) -> NDArray[np.float32]:
         found[first : first + _BAND_UNITS, :columns] = np.minimum.reduceat(
             least, np.arange(0, end - begin, _UNIT_BLOCKS)
         )
-    return found.reshape(geometry.units, _UNIT_BLOCKS).min(axis=1)
+    least_of_units: NDArray[np.float32] = found.reshape(geometry.units, _UNIT_BLOCKS).min(axis=1)
+    return least_of_units
 
 
 def _least(latents: NDArray[np.int16]) -> NDArray[np.float32]:

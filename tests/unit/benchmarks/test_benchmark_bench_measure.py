@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farlook.benchmarks.bench_codecs import open_spec
-from farlook.benchmarks.bench_measure import Job, TimingJob, digest, measure, qualities, time_codec
+from farlook.benchmarks.bench_codecs import digest, open_spec
+from farlook.benchmarks.bench_measure import Job, TimingJob, measure, qualities, time_codec
 from farlook.benchmarks.metrics import ms_ssim, psnr, ssim
 from farlook.benchmarks.pictures import load, luma
 from farlook.runtime.errors import FarlookError
