@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("scipy")
-matplotlib = pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib")
 
 from farlook.benchmarks.page_data import Extras
 from farlook.benchmarks.page_plots import _speed, spread, write_plots
@@ -45,7 +45,7 @@ def test_names_of_marks_cover_no_other(make_results):
     }
     results = read_results(make_results(bytes_needed=needed))
     metric = results.metrics[0]
-    matplotlib.use("Agg")
+    pytest.importorskip("matplotlib").use("Agg")
     pyplot = pytest.importorskip("matplotlib.pyplot")
     drawing = _speed(pyplot, results, metric, styles(results.codecs, []))
     renderer = drawing.canvas.get_renderer()
