@@ -86,8 +86,8 @@ class Library:
         except (RuntimeError, TypeError) as error:  # the bindings' words for a null pointer
             why = self.problem(" ".join(str(error).split()))
             raise BackendError(
-                f"{self.name} {self.version} gives no {kind}: {why}; `nvidia-smi` must list the GPU, and `farlook "
-                "doctor` tells which driver it needs"
+                f"{self.name} {self.version} gives no {kind}: {why}; `nvidia-smi` must list the GPU; see `farlook "
+                "doctor` too"
             ) from error
         return made
 
