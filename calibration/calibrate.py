@@ -70,6 +70,10 @@ class Settings:
             )
         if AUTO in self.keep and len(self.keep) > 1:
             raise UsageError(f"keep {AUTO}, or nodes by name, not both")
+        if self.keep and "int8" not in self.precisions:
+            raise UsageError(
+                "nodes are kept in FP16 in INT8 graphs only: add int8 to --precisions, or keep none"
+            )
         if not self.budget >= 0:
             raise UsageError(f"a budget is a BD-rate in per cent from 0, not {self.budget}")
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from farlook.calibration.graphs import (
     MOVING,
+    Names,
     constants,
     consumers,
     element_types,
@@ -298,6 +299,7 @@ class _Converter:
         self._kept = kept
         self._types = types
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._names = Names(graph)
         self._half = set[str]()  # tensors that nodes now make in FP16
         self._casts: dict[tuple[str, int], str] = {}
         self._nodes: list[NodeProto] = []
@@ -329,9 +331,9 @@ class _Converter:
             if self._types.get(name) != TensorProto.FLOAT:
                 continue
             if name in self._outputs:
-                node.output[index] = f"{name}_half"
-                made.append(self._cast_node(f"{name}_half", name, TensorProto.FLOAT))
-                self._casts[name, TensorProto.FLOAT16] = f"{name}_half"
+                half = self._names.fresh(f"{name}_half")
+                node.output[index] = self._casts[name, TensorProto.FLOAT16] = half
+                made.append(self._cast_node(half, name, TensorProto.FLOAT))
             else:
                 self._half.add(name)
         self._nodes += [node, *made]
@@ -349,7 +351,7 @@ class _Converter:
             return name
         if (name, wanted) not in self._casts:
             suffix = "half" if wanted == TensorProto.FLOAT16 else "single"
-            cast = f"{name}_{suffix}"
+            cast = self._names.fresh(f"{name}_{suffix}")
             self._casts[name, wanted] = cast
             if name in self._constants:
                 values = numpy_helper.to_array(self._constants[name]).astype(np.float16)

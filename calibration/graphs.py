@@ -96,6 +96,26 @@ def name_nodes(graph: GraphProto) -> None:
         taken[name] += 1
 
 
+class Names:
+    """Gives names to new tensors that no tensor of a graph has.
+
+    Args:
+        graph: Whose tensors are not to be mixed up with new ones.
+    """
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
+        self._taken.update(each.name for each in (*graph.initializer, *graph.input, *graph.output))
+
+    def fresh(self, wanted: str) -> str:
+        """`wanted`, or the same with a number, if there is one of that name."""
+        name, number = wanted, 2
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
 def constants(graph: GraphProto) -> dict[str, NDArray[Any]]:
     """The initializers' values, by name."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from farlook.runtime.bundle import Bundle
 
 SWEEP = (1, 20, 40, 60, 80, 100)
-"""Qualities at which pictures go through the codec while ranges are measured, two for each picture in turn."""
+"""Qualities at which pictures go through the codec while ranges are measured, two for each picture in turn.
+
+Where pictures are too few for all of them, the last one goes through at those that are left.
+"""
+_EACH = 2
 
 
 @dataclass
@@ -116,7 +120,8 @@ def measure_ranges(
 ) -> None:
     """Send pictures through the FP32 codec, encoder and decoder, and note ranges in `networks`.
 
-    Memory does not grow with the number of pictures: each is coded, counted and forgotten.
+    Memory does not grow with the number of pictures: each is coded, counted and forgotten. However few they are,
+    every quality of `SWEEP` is seen: latents reach furthest at the best.
 
     Raises:
         UsageError: There is no such method.
@@ -129,12 +134,16 @@ def measure_ranges(
         for name, network in networks.items()
     }
     codec.swap_sessions(lambda name, _: recorders[name])
+    left, picture = set(SWEEP), None
     for index, given in enumerate(pictures):
         picture = fit(given)
-        for offset in (0, len(SWEEP) // 2):
+        for offset in range(0, len(SWEEP), len(SWEEP) // _EACH):
             quality = SWEEP[(index + offset) % len(SWEEP)]
             codec.decode(codec.encode(picture, quality=quality))
+            left.discard(quality)
         advance()
+    for quality in sorted(left) if picture is not None else ():
+        codec.decode(codec.encode(picture, quality=quality))
     for name, network in networks.items():
         if not recorders[name].runs:
             raise BundleError(f"{network.label}: the codec never ran this graph")

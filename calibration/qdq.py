@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farlook.calibration.graphs import constants, replace_constants
+from farlook.calibration.graphs import Names, constants, replace_constants
 from farlook.calibration.onnx_package import helper, numpy_helper
 from farlook.runtime.errors import CalibrationError
 
@@ -96,6 +96,8 @@ class _Writer:
         self.nodes: list[NodeProto] = []
         self._thresholds = thresholds
         self._done: dict[tuple[str, int], str] = {}
+        self._names = Names(model.graph)
+        self._zero = self._names.fresh(ZERO)
 
     def quantise(self, node: NodeProto, group: Group) -> None:
         """Let a node read quantised inputs."""
@@ -108,16 +110,11 @@ class _Writer:
         if (name, -1) not in self._done:
             if name not in self._thresholds:
                 raise CalibrationError(f"the range of the tensor {name!r} was not measured")
-            scale, zero = f"{name}_scale", ZERO
+            scale, integers, target = (self._names.fresh(f"{name}_{end}") for end in ("scale", "q", "dq"))
             self.known[scale] = scale_of(self._thresholds[name], f"the tensor {name!r}").reshape(())
-            self.known.setdefault(zero, np.zeros((), np.int8))
-            target = f"{name}_dq"
-            self.nodes.append(
-                helper.make_node("QuantizeLinear", [name, scale, zero], [f"{name}_q"], name=f"{name}_Q")
-            )
-            self.nodes.append(
-                helper.make_node("DequantizeLinear", [f"{name}_q", scale, zero], [target], name=f"{name}_DQ")
-            )
+            self.known.setdefault(self._zero, np.zeros((), np.int8))
+            self._add("QuantizeLinear", [name, scale, self._zero], integers, f"{name}_Q")
+            self._add("DequantizeLinear", [integers, scale, self._zero], target, f"{name}_DQ")
             self._done[name, -1] = target
         return self._done[name, -1]
 
@@ -125,14 +122,16 @@ class _Writer:
         if (name, axis) not in self._done:
             stem = f"{name}_axis{axis}"
             integers, scales = quantise_weight(self.known[name], axis, f"the weight {name!r}")
-            self.known[f"{stem}_q"], self.known[f"{stem}_scale"] = integers, scales
-            self.known[f"{stem}_zero"] = np.zeros(len(scales), np.int8)
-            inputs = [f"{stem}_q", f"{stem}_scale", f"{stem}_zero"]
-            self.nodes.append(
-                helper.make_node("DequantizeLinear", inputs, [f"{stem}_dq"], name=f"{stem}_DQ", axis=axis)
-            )
-            self._done[name, axis] = f"{stem}_dq"
+            values = {"q": integers, "scale": scales, "zero": np.zeros(len(scales), np.int8)}
+            inputs = [self._names.fresh(f"{stem}_{end}") for end in values]
+            self.known.update(zip(inputs, values.values(), strict=True))
+            target = self._names.fresh(f"{stem}_dq")
+            self._add("DequantizeLinear", inputs, target, f"{stem}_DQ", axis=axis)
+            self._done[name, axis] = target
         return self._done[name, axis]
+
+    def _add(self, op: str, inputs: list[str], output: str, name: str, **attributes: int) -> None:
+        self.nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
 
 
 def scales(model: ModelProto) -> dict[str, NDArray[Any]]:

@@ -92,7 +92,7 @@ class Histogram:
         if not self.limit:
             self.counts[0] += magnitudes.size
             return
-        bins = np.minimum((magnitudes * (BINS / self.limit)).astype(np.int32), BINS - 1)
+        bins = np.minimum((magnitudes.astype(np.float64) * (BINS / self.limit)).astype(np.int32), BINS - 1)
         self.counts += np.bincount(bins, minlength=BINS)
 
     def _reach(self, top: float) -> None:

@@ -63,6 +63,21 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         file.write(data)
 
 
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that cannot be written, before the work whose result goes there.
+
+    Raises:
+        OutputError: See `atomic_write`; a full disk shows later.
+    """
+    target, special = _destination(Path(path))
+    if special:
+        return
+    if not target.parent.is_dir():
+        raise OutputError(f"cannot write {target}: there is no directory {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {target}: the directory {target.parent} is read-only")
+
+
 def _destination(given: Path) -> tuple[Path, bool]:
     """What a path stands for, links followed, and whether that is a pipe or a device.
 

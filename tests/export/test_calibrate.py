@@ -14,7 +14,7 @@ from PIL import Image
 
 from farlook.calibration.calibrate import Settings, calibrate
 from farlook.calibration.graphs import count_types
-from farlook.calibration.networks import open_networks
+from farlook.calibration.networks import measure_ranges, open_networks
 from farlook.calibration.pictures import PictureSet
 from farlook.calibration.precision import graph_at
 from farlook.calibration.verify import check_precisions, verify
@@ -119,6 +119,17 @@ def test_the_same_pictures_make_the_same_bundle(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_one_picture_is_measured_at_every_quality(small):
+    """What the decoder is given reaches furthest at the best quality."""
+    bundle = find_bundle("fera")
+    found = []
+    for pictures in ([small], [small] * 6):
+        networks = open_networks(bundle)
+        measure_ranges(bundle, networks, pictures, "absmax", threads=1)
+        found.append(networks["synthesis"].thresholds)
+    assert found[0] == found[1]
+
+
 def test_fp16_is_made_of_fp32_where_it_is_missing():
     data = graph_at(find_bundle("block8-paper"), "synthesis", "fp16")
     assert count_types(data)["float16"] > 0
@@ -159,6 +170,7 @@ def test_auto_keeps_what_a_budget_needs_and_verify_agrees(tmp_path, small):
         (Settings(precisions=()), "none"),
         (Settings(keep=("auto", "node")), "not both"),
         (Settings(keep=("node_of_another",)), "farlook sensitivity"),
+        (Settings(keep=("auto",), precisions=("fp16",)), "add int8"),
         (Settings(budget=-1.0), "budget"),
     ],
 )

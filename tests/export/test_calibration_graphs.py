@@ -284,6 +284,19 @@ def test_a_quantiser_and_its_neighbours_are_not_parted_by_casts():
             assert makers.get(node.input[0]) != "DequantizeLinear"
 
 
+def test_new_tensors_do_not_take_the_names_of_others():
+    taken = ("a_scale", "a_half", "a_q", "farlook_zero", "first_axis0_scale")
+    nodes = [("Mul", ["a", "a_scale"], ["m0"], "mul0", {})]
+    nodes += [("Mul", [f"m{i}", name], [f"m{i + 1}"], f"mul{i + 1}", {}) for i, name in enumerate(taken[1:])]
+    nodes += [("Conv", ["a", "first"], ["b"], "again", {}), ("Add", ["b", "m4"], ["z"], "add", {})]
+    data = between(nodes, {name: np.float32(3 + i) for i, name in enumerate(taken)})
+    model, groups, session = measured(data)
+    quantised = insert_qdq(model, groups, session.magnitudes())
+    for made in (quantised, to_fp16(model).model, to_fp16(quantised).model):
+        np.testing.assert_allclose(run(check(made, "test")), run(data), rtol=0.03, atol=30)
+    assert np.abs(run(data)).max() > 1000
+
+
 def test_kept_groups_are_left_alone():
     model, groups, session = measured(network())
     thresholds = {name: histogram.threshold("absmax") for name, histogram in session.histograms.items()}

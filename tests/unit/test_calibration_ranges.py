@@ -90,6 +90,14 @@ def test_unknown_methods_and_percentiles_are_refused():
         filled([1]).threshold("percentile", 101)
 
 
+def test_the_smallest_numbers_are_counted():
+    histogram = filled([1e-38, 5e-39, 0])
+    assert histogram.counts.sum() == 3
+    assert 0 < histogram.threshold("mse") <= histogram.largest
+    histogram.add(np.array([3e38], np.float32))
+    assert histogram.threshold("absmax") == np.float32(3e38)
+
+
 def test_nothing_added_is_nothing_seen():
     histogram = filled(np.zeros((0,)))
     assert (histogram.seen, histogram.threshold("mse")) == (0, 0.0)

@@ -12,7 +12,14 @@ from threading import Thread
 import pytest
 
 from farlook.runtime.errors import OutputError, StreamError
-from farlook.runtime.files import atomic_write, read_pieces, read_stream_file, write_bytes, write_packets
+from farlook.runtime.files import (
+    atomic_write,
+    check_destination,
+    read_pieces,
+    read_stream_file,
+    write_bytes,
+    write_packets,
+)
 from farlook.runtime.stream import MAGIC
 
 
@@ -252,3 +259,15 @@ def test_pieces_have_a_limit_in_all(tmp_path):
     assert len(read_pieces(tmp_path, limit=120)) == 3
     with pytest.raises(StreamError, match="more than 119 bytes"):
         read_pieces(tmp_path, limit=119)
+
+
+def test_a_destination_is_refused_before_the_work(tmp_path, monkeypatch):
+    check_destination(tmp_path / "new")
+    check_destination("/dev/null")
+    for path, text in ((tmp_path / "none" / "x", "no directory"), (tmp_path, "is a directory")):
+        with pytest.raises(OutputError, match=text):
+            check_destination(path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(OutputError, match="read-only"):
+        check_destination(tmp_path / "new")
+    assert names(tmp_path) == []
