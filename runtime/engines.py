@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from farlook.runtime.machine import Machine
 
 SCHEMA = 1
-FP16_PASS = 1
+FP16_PASS = 2
 """Number of the pass of `farlook.calibration.fp16`, which makes FP16 graphs of bundles that hold none; one more
 whenever it makes another graph of the same one, so that engines of the older graph are known. It is here as the
 runtime does without the pass. tests/unit/engines/test_engine_pass.py notices."""

@@ -14,12 +14,12 @@ onnx = pytest.importorskip("onnx")
 from farlook.calibration.fp16 import to_fp16  # noqa: E402  # needs onnx
 from farlook.calibration.graphs import read_graph  # noqa: E402
 
-MADE = {1: "952ec5ef531afebd819b1340f798abd12eb0215cf9bdaea4392c264d87a12f2b"}
+MADE = {2: "6039816225a6b4979651fe830fb4f4db93b52fa817de7dd10557ea3662be3088"}
 """What the pass of each number makes of `network`, as `listing`'s SHA-256."""
 
 
 def network():
-    """What the pass treats in ways of their own: edges, branches, a sum of squares, a weight that FP16 cannot hold."""
+    """What the pass treats in ways of their own: edges, branches, a sum of squares, numbers that FP16 cannot hold."""
     helper, kinds, array = onnx.helper, onnx.TensorProto, onnx.numpy_helper.from_array
     weights = (np.arange(36, dtype=np.float32).reshape(4, 1, 3, 3) - 17) / 16
     constants = [
@@ -27,6 +27,7 @@ def network():
         array(weights, "w1"),
         array(weights.reshape(1, 4, 3, 3), "w2"),
         array(np.full((1, 4, 1, 1), 1e6, np.float32), "large"),
+        array(np.full((1, 1, 1, 1), 1e-9, np.float32), "tiny"),
         array(np.array([1], np.int64), "axes"),
         array(np.array([1, 1, 2, 2], np.float32), "scales"),
     ]
@@ -35,7 +36,13 @@ def network():
         helper.make_node("Conv", ["unit", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c1"], ["r1"], "relu"),
         helper.make_node("ReduceSumSquare", ["r1", "axes"], ["energy"], "energy"),
-        helper.make_node("Add", ["r1", "energy"], ["a1"], "add"),
+        helper.make_node("Add", ["energy", "tiny"], ["divisor"], "guard"),
+        helper.make_node("Div", ["r1", "divisor"], ["n1"], "normalise"),
+        helper.make_node("Transpose", ["energy"], ["moved"], "move", perm=[0, 1, 3, 2]),
+        helper.make_node("Transpose", ["moved"], ["back"], "back", perm=[0, 1, 3, 2]),
+        helper.make_node("GlobalAveragePool", ["n1"], ["level"], "level"),
+        helper.make_node("Add", ["level", "back"], ["sum"], "sum"),
+        helper.make_node("Add", ["n1", "sum"], ["a1"], "add"),
         helper.make_node("Mul", ["a1", "large"], ["m1"], "enlarge"),
         helper.make_node("Div", ["m1", "large"], ["d1"], "reduce"),
         helper.make_node("Resize", ["d1", "", "scales"], ["up"], "up"),
