@@ -12,6 +12,7 @@ from farlook.cli.batch import STDERR, one_line, progress_bar
 from farlook.cli.options import Threads
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import UsageError
+from farlook.runtime.files import check_destination
 
 _EPILOG = """Examples:
 
@@ -84,6 +85,7 @@ def calibrate(
 
     settings = Settings(method, percentile, names(precisions), names(keep or ""), budget, threads)
     settings.check()
+    check_destination(output)
     pictures = picture_set(images, synthetic, limit, side)
     notes = run(find_bundle(bundle), output, pictures, settings, _say, progress_bar)
     used, skipped = notes["pictures"]["used"], notes["pictures"]["skipped"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,12 +17,13 @@ from farlook.cli.batch import STDERR
 from farlook.cli.options import Backend, Bpp, Budget, Quality, Threads
 from farlook.cli.profile_tables import headline, print_profile
 from farlook.runtime.backends.base import FP32
+from farlook.runtime.bundle import find_bundle
 from farlook.runtime.codec import DEFAULT_CODEC, Codec
-from farlook.runtime.errors import UsageError
-from farlook.runtime.files import write_bytes
+from farlook.runtime.errors import MissingExtraError, UsageError
+from farlook.runtime.files import check_destination, write_bytes
 from farlook.runtime.images import read_image
 from farlook.runtime.profile.frames import SIZES, fit, parse_size
-from farlook.runtime.profile.layers import LayerTable, measure_layers
+from farlook.runtime.profile.layers import LayerTable, check_layers, measure_layers
 from farlook.runtime.profile.measure import (
     DEFAULT_RUNS,
     DEFAULT_WARMUP,
@@ -169,6 +171,7 @@ def profile(
         interval=INTERVAL if sensors else 0.0,
     )
     plan.check()
+    _check_outputs(codec, layers, (csv_file, json_file, plot))
     frame = _frame(image, size, grey)
     with _progress() as advance:
         measured, opened = measure(plan, frame, advance)
@@ -179,6 +182,17 @@ def profile(
     _write(measured, parts, tables, csv_file, json_file, plot)
     if measured.interrupted:
         raise typer.Exit(_INTERRUPTED)
+
+
+def _check_outputs(codec: str, layers: bool, files: Sequence[Path | None]) -> None:
+    """Refuse what cannot be told or written before the frames are measured."""
+    if layers:
+        check_layers(find_bundle(codec))
+    for file in files:
+        if file is not None and str(file) != "-":
+            check_destination(file)
+    if files[-1] is not None and find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "calibrate", "to draw a profile")
 
 
 def _frame(image: Path | None, size: str | None, grey: bool) -> NDArray[Any]:

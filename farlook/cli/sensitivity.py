@@ -17,7 +17,7 @@ from farlook.cli.calibrate import BundleName, Images, Synthetic, picture_set
 from farlook.cli.options import Threads
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import UsageError
-from farlook.runtime.files import write_bytes
+from farlook.runtime.files import check_destination, write_bytes
 
 if TYPE_CHECKING:
     from farlook.calibration.sensitivity import Cost
@@ -66,6 +66,7 @@ def sensitivity(
     if network is not None and network not in networks:
         raise UsageError(f"{opened.path} has no network {network!r}, only {', '.join(networks)}")
     pictures = picture_set(images, synthetic, limit, side)
+    _check_outputs(json_file, plot)
     with progress_bar(len(pictures)) as advance:
         measure_ranges(opened, networks, pictures, method, threads=threads, advance=advance)
     chosen = list(networks) if network is None else [network]
@@ -81,6 +82,16 @@ def sensitivity(
 
         draw_costs(costs, plot, f"{opened.codec}: what INT8 costs, one group at a time")
         STDERR.print(one_line(f"wrote {plot}"))
+
+
+def _check_outputs(json_file: Path | None, plot: Path | None) -> None:
+    """Refuse files that cannot be written before minutes of measuring."""
+    if json_file is not None:
+        check_destination(json_file)
+    if plot is not None:
+        from farlook.calibration.plot import check_plot
+
+        check_plot(plot)
 
 
 def _print(costs: list[Cost]) -> None:

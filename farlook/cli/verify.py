@@ -107,7 +107,8 @@ def _print(found: Verification, pictures: int) -> None:
     table = _table("encoder", *("/".join(each) for each in encoders), "symbols")
     for encoder in encoders:
         row_of = [cross for cross in found.crosses if cross.encoder == encoder]
-        same = "identical" if all(cross.identical for cross in row_of) else "DIFFER"
+        told = {cross.identical for cross in row_of}
+        same = "DIFFER" if False in told else "identical" if True in told else "-"
         table.add_row("/".join(encoder), *(f"{cross.psnr:.3f}" for cross in row_of), same)
     console.print(table)
 

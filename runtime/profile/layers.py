@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from farlook.runtime.backends.base import GraphSource
+from farlook.runtime.bundle import BLOCK8_LAYOUT
 from farlook.runtime.errors import BackendError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from farlook.runtime.backends.base import Session
+    from farlook.runtime.bundle import Bundle
     from farlook.runtime.codec import Codec
 
     Feed = dict[str, NDArray[np.generic]]
@@ -126,6 +128,16 @@ class Tap:
         return self.session.run(inputs)
 
 
+def check_layers(bundle: Bundle) -> None:
+    """Refuse a bundle whose codec runs no networks.
+
+    Raises:
+        UsageError: It has no layers.
+    """
+    if bundle.layout == BLOCK8_LAYOUT or not bundle.graphs:
+        raise UsageError(f"{bundle.codec} runs no networks, so it has no layers: leave --layers out")
+
+
 def measure_layers(
     codec: Codec,
     image: NDArray[Any],
@@ -149,8 +161,7 @@ def measure_layers(
         UsageError: The codec has no networks.
         BackendError: Its backend does not time layers.
     """
-    if not codec.bundle.graphs:
-        raise UsageError(f"{codec.bundle.codec} has no networks, so no layers: it is integer C code")
+    check_layers(codec.bundle)
     with tapped(codec) as taps:
         codec.decode(codec.encode(image, **target))
     tables = []

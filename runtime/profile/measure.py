@@ -26,6 +26,7 @@ ENCODE, DECODE = "encode", "decode"
 DIRECTIONS = (ENCODE, DECODE)
 DEFAULT_RUNS, DEFAULT_WARMUP = 50, 5
 
+_DAY = 86400.0
 _ON_GPU = ("tensorrt", "rtx", "ort-cuda", "ort-trt")
 
 
@@ -71,8 +72,10 @@ class Plan:
             raise UsageError("give runs or a duration, not both")
         if (self.runs is not None and self.runs < 1) or (self.duration is not None and not self.duration > 0):
             raise UsageError("there must be a frame to measure: runs of 1 or more, or a duration above 0 s")
-        if self.warmup < 0 or self.idle_gap < 0 or self.idle < 0 or self.interval < 0:
-            raise UsageError("warm-up, pauses and intervals cannot be below 0")
+        if self.warmup < 0 or not all(
+            0 <= pause <= _DAY for pause in (self.idle_gap, self.idle, self.interval)
+        ):
+            raise UsageError("warm-up, pauses and intervals cannot be below 0, nor a pause longer than a day")
         if not self.directions or set(self.directions) - set(DIRECTIONS):
             raise UsageError(f"a direction is one of: {', '.join(DIRECTIONS)}")
 

@@ -66,7 +66,7 @@ def _hwmon_power(tree: Tree) -> list[Sensor]:
         name = label or ("VIN" if chip.startswith("ina238") else f"{chip} {file.name.split('_')[0]}")
         read = partial(_scaled, tree, file, 1e-6)
         if read() is not None:
-            sensors.append(Sensor(name, "W", read, f"hwmon {chip}"))
+            sensors.append(Sensor(name, "W", read, f"{file.parent.name} {chip}"))
     return sensors
 
 
@@ -78,7 +78,7 @@ def _rapl(tree: Tree) -> list[Sensor]:
         read = partial(_scaled, tree, folder / "energy_uj", 1e-6)
         if read() is not None:
             wrap = (tree.number(folder / "max_energy_range_uj") or 0.0) * 1e-6
-            sensors.append(Sensor(f"CPU {name}", "J", read, "RAPL", wrap))
+            sensors.append(Sensor(f"CPU {name}", "J", read, f"RAPL {folder.name}", wrap))
     return sensors
 
 

@@ -147,6 +147,10 @@ def remarks(profile: Profile) -> list[str]:
                 f"{phase.direction} had a processor for {100 * busy:.0f} % of the time: other programs, or a limit "
                 "on this one, took the rest"
             )
+    if profile.plan.idle and not any(energies(profile, phase) for phase in profile.measured):
+        found.append(
+            "no energy can be told: this machine lets no power sensor be read here, so --idle was of no use"
+        )
     few = [phase.direction for phase in profile.measured if len(phase.frames) < ENOUGH_FOR_P99]
     if few:
         found.append(f"fewer than {ENOUGH_FOR_P99} frames ({', '.join(few)}): p99 is the slowest of them")

@@ -251,6 +251,10 @@ def test_verify_fails_above_its_gate(workplace, monkeypatch, capsys):
     [
         (["calibrate", "mine.bundle", "-o", "x.bundle"], "--synthetic"),
         (["calibrate", "mine.bundle", "-i", "nowhere", "-o", "x.bundle"], "no directory"),
+        (["calibrate", "mine.bundle", "--synthetic", "-o", "none/x.bundle"], "no directory"),
+        (["sensitivity", "mine.bundle", "--synthetic", "--json", "none/x.json"], "no directory"),
+        (["sensitivity", "mine.bundle", "--synthetic", "--plot", "none/x.png"], "no directory"),
+        (["sensitivity", "mine.bundle", "--synthetic", "--plot", "x.bmp"], ".svg"),
         (["verify", "mine.bundle", "--synthetic"], "farlook calibrate"),
         (["verify", "mine.bundle", "--synthetic", "--precisions", "fp64"], "fp64"),
         (["verify", "mine.bundle", "--synthetic", "--precisions", "fp32", "--backends", "abacus"], "abacus"),
@@ -262,7 +266,9 @@ def test_verify_fails_above_its_gate(workplace, monkeypatch, capsys):
 def test_bad_input_is_one_line(arguments, text, workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     assert run(arguments) > 0
-    error = capsys.readouterr().err.strip().splitlines()
+    found = capsys.readouterr()
+    error = found.err.strip().splitlines()
+    assert not found.out  # it was said before the work
     assert len(error) == 1
     assert text in error[0]
 

@@ -29,15 +29,16 @@ def transform(tmp_path_factory):
 
 
 def checked(path, out, crop):
-    """The rows of a verification after calibration on one picture."""
+    """The rows of a verification after calibration on one picture, and whether decoders agree on symbols."""
     calibrate(Bundle.open(path), out, PictureSet(None, 1, 96), Settings(threads=1))
     found = verify(Bundle.open(out), [crop], threads=1, qualities=(20, 50, 80))
-    assert all(cross.identical for cross in found.crosses)
-    return {row.precision: row for row in found.rows}
+    assert not found.failures(None)
+    return {row.precision: row for row in found.rows}, {cross.identical for cross in found.crosses}
 
 
 def test_the_transform_costs_nothing_in_fp16_and_much_in_int8(transform, tmp_path, crop):
-    rows = checked(transform, tmp_path / "made.bundle", crop)
+    rows, identical = checked(transform, tmp_path / "made.bundle", crop)
+    assert identical == {True}
     assert abs(rows["fp16"].change.bd_rate) < 0.5
     assert rows["int8"].change.psnr < -0.2
     assert rows["int8"].flipped > rows["fp16"].flipped > 0
@@ -45,7 +46,8 @@ def test_the_transform_costs_nothing_in_fp16_and_much_in_int8(transform, tmp_pat
 
 @pytest.mark.parametrize("name", shipped_decoders())
 def test_decoders_for_the_ground_leave_streams_alone(name, tmp_path, crop):
-    rows = checked(find_bundle(name).path, tmp_path / "made.bundle", crop)
+    rows, identical = checked(find_bundle(name).path, tmp_path / "made.bundle", crop)
+    assert identical == {None}  # block8 reads the streams: there is nothing to compare
     for row in rows.values():
         assert row.flipped is None
         assert row.change.rate == 0

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from farlook.cli import profile as verb
 from farlook.cli.run import run
 
 FAST = ["--size", "64x48", "--runs", "3", "--warmup", "1", "--threads", "1", "--no-sensors"]
@@ -70,6 +71,16 @@ def test_what_makes_no_sense_is_said(arguments, code, capsys):
     assert capsys.readouterr().err.startswith("farlook: ")
 
 
-def test_a_file_that_cannot_be_written(tmp_path, capsys):
-    assert run(["profile", *FAST, "--csv", str(tmp_path / "none" / "x.csv")]) == 7
+@pytest.mark.parametrize("option", ["--csv", "--json", "--plot"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path, capsys, monkeypatch, option
+):
+    monkeypatch.setattr(verb, "measure", lambda *_: pytest.fail("it measured"))
+    assert run(["profile", *FAST, option, str(tmp_path / "none" / "x")]) == 7
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_layers_of_what_has_none_are_refused_before_anything_is_measured(capsys, monkeypatch):
+    monkeypatch.setattr(verb, "measure", lambda *_: pytest.fail("it measured"))
+    assert run(["profile", "block8", *FAST, "--layers"]) == 2
+    assert "leave --layers out" in capsys.readouterr().err

@@ -101,6 +101,8 @@ def test_sensors_of_a_recorded_machine(image, orin):
         {"runs": None, "duration": 0.0},
         {"warmup": -1},
         {"idle_gap": -1.0},
+        {"idle_gap": float("inf")},
+        {"idle": float("nan")},
         {"directions": ()},
         {"directions": ("sideways",)},
     ],

@@ -48,3 +48,14 @@ def test_a_chip_that_gives_watts_itself(make_tree):
     )
     [sensor] = power_sensors(tree)
     assert (sensor.name, sensor.unit, sensor.read()) == ("VIN", "W", 25.0)
+
+
+def test_sensors_of_two_processors_are_told_apart(make_tree):
+    """Idle power is looked up by the sensor: of one's that is taken off the other's, nothing would be right."""
+    files = {}
+    for package, joules in ((0, 1), (1, 2)):
+        folder = f"sys/class/powercap/intel-rapl:{package}:0"
+        files |= {f"{folder}/name": "dram", f"{folder}/energy_uj": f"{joules}000000"}
+        folder = f"sys/class/hwmon/hwmon{package}"
+        files |= {f"{folder}/name": "ina238", f"{folder}/power1_input": f"{joules}000000"}
+    assert len(set(power_sensors(make_tree(files)))) == 4

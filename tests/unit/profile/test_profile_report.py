@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_energy_a_frame_and_above_idle(made):
     made.idle = []
     [energy] = energies(made, made.phases[0])
     assert energy.above_idle_per_frame is None
+
+
+def test_idling_without_a_power_sensor_is_said_to_be_of_no_use(made):
+    made.plan = replace(made.plan, idle=5.0)
+    assert "--idle was of no use" in "\n".join(remarks(made))
+    power = Sensor("VDD_IN", "W", lambda: None)
+    made.phases[0].courses = [Course(power, (10.0, 12.0), (10.0, 10.0))]
+    assert "--idle" not in "\n".join(remarks(made))
 
 
 def test_state_and_throttling(made):
