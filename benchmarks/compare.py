@@ -81,8 +81,7 @@ def _decoders(codec: Codec) -> dict[str, Callable[[bytes], NDArray[np.uint8]]]:
     """What decodes a codec's streams, by what to call it."""
     name = codec.bundle.codec
     found: dict[str, Callable[[bytes], NDArray[np.uint8]]] = {name: codec.decode}
-    network = codec.choose_decoder("auto")[0] if isinstance(codec, Block8Codec) else None
-    if network is not None:
+    if isinstance(codec, Block8Codec) and (network := codec.choose_decoder("auto")[0]) is not None:
         found[f"{name}, neural decoder"] = partial(codec.decode, decoder=network)
     return found
 

@@ -3,7 +3,8 @@
 Codec
 |-- NetworkCodec   two networks on a backend and an entropy coder: block8-paper
 |-- NeuralCodec    two networks, latents as the bundle describes them, a context coder: fera, aara, mrdcae, mfca
-`-- Block8Codec    tables and the C core: block8
+|-- Block8Codec    tables and the C core: block8
+`-- GroundCodec    block8, decoded by a network: block8-ground-fast
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from farlook.runtime.backends.base import FP32, PRECISIONS
-from farlook.runtime.bundle import BLOCK8_LAYOUT, find_bundle
+from farlook.runtime.bundle import BLOCK8_LAYOUT, GROUND_LAYOUT, find_bundle
 from farlook.runtime.errors import BundleError, UsageError
 from farlook.runtime.stream import stream_codec
 
@@ -34,7 +35,8 @@ DEFAULT_QUALITY = 50
 
 _NETWORKS = ("farlook.runtime.network_codec", "NetworkCodec")
 _KINDS = {
-    "block8": ("farlook.runtime.block8.codec", "Block8Codec"),
+    BLOCK8_LAYOUT: ("farlook.runtime.block8.codec", "Block8Codec"),
+    GROUND_LAYOUT: ("farlook.runtime.block8.ground", "GroundCodec"),
     "neural": ("farlook.runtime.neural.codec", "NeuralCodec"),
 }
 

@@ -144,9 +144,9 @@ def _open(name: str, decoder: str, backend: str, threads: int, precision: str) -
         return _Opened(Codec.load(name, backend, threads, precision))
     # The backend is the network's; block8 itself has but one, and refuses others where there is no network.
     for_codec = decoder == "linear" or backend in ("auto", "native")
-    codec = Codec.load(name, backend if for_codec else "auto", threads, precision)
+    codec = Codec.load(name, backend if for_codec else "auto", threads)
     pick: Callable[..., DecoderChoice] = codec.pick_decoder  # type: ignore[attr-defined]
-    return _Opened(codec, pick(decoder, "auto" if for_codec else backend))
+    return _Opened(codec, pick(decoder, "auto" if for_codec else backend, precision))
 
 
 def _decode_lossy(source: Path, target: Path, mask: Path | None, opened: _Opened) -> str:

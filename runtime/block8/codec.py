@@ -11,6 +11,7 @@ import numpy as np
 
 from farlook.kernels.block8 import Coefficients, Core
 from farlook.kernels.block8_tables import Tables
+from farlook.runtime.backends.base import FP32
 from farlook.runtime.block8.arguments import (
     check_depth,
     check_mtu,
@@ -81,7 +82,7 @@ class Block8Codec(Codec):
         self._threads = thread_count(threads)
         self._digest = bundle.digest[:DIGEST_BYTES]
         self._core = Core(Tables.unpack(bundle.tables()), variant)
-        self._decoders: dict[tuple[str, str], tuple[NeuralDecoder | None, str]] = {}
+        self._decoders: dict[tuple[str, str, str], tuple[NeuralDecoder | None, str]] = {}
 
     def encode(
         self,
@@ -232,38 +233,42 @@ class Block8Codec(Codec):
         header, packets, coefficients = self._read(data, threads)
         return self._picture(header, packets, coefficients, self._thread_count(threads), decoder)
 
-    def choose_decoder(self, choice: str = "auto", backend: str = "auto") -> tuple[NeuralDecoder | None, str]:
+    def choose_decoder(
+        self, choice: str = "auto", backend: str = "auto", precision: str = FP32
+    ) -> tuple[NeuralDecoder | None, str]:
         """Find what decodes, once for every choice.
 
         Args:
             choice: "linear"; "neural", the network "fast" as it ships, "neural:best" or "neural:PATH" of a bundle;
                 or "auto": the network if a backend can run it.
             backend: Of the network.
+            precision: Of the network: "fp32", "fp16" or "int8".
 
         Returns:
             The network, None for the linear decoder, and why.
 
         Raises:
             UsageError: There is no such choice.
-            FarlookError: "neural" was asked for, and cannot be had here.
+            FarlookError: "neural" was asked for, or a precision, and cannot be had here.
         """
-        key = (choice, backend)
+        key = (choice, backend, precision)
         if key not in self._decoders:
-            self._decoders[key] = choose_decoder(choice, self.bundle, backend, self._threads)
+            self._decoders[key] = choose_decoder(choice, self.bundle, backend, self._threads, precision)
         return self._decoders[key]
 
-    def pick_decoder(self, choice: str = AUTO, backend: str = "auto") -> DecoderChoice:
+    def pick_decoder(self, choice: str = AUTO, backend: str = "auto", precision: str = FP32) -> DecoderChoice:
         """What decodes, for `decode` and `decode_lossy`; it tells after every picture which decoder that was.
 
         Args:
             choice: See `choose_decoder`.
             backend: Of the network.
+            precision: Of the network.
 
         Raises:
             UsageError: See `choose_decoder`.
             FarlookError: See `choose_decoder`.
         """
-        return DecoderChoice(*self.choose_decoder(choice, backend), falls_back=choice == AUTO)
+        return DecoderChoice(*self.choose_decoder(choice, backend, precision), falls_back=choice == AUTO)
 
     def decode_to_device(self, data: bytes, *, device: int = 0, threads: int = 0) -> DeviceArray:
         """Rebuild a picture of 8 bits a sample on an NVIDIA GPU: the same pixels as `decode` with the linear decoder.

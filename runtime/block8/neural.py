@@ -25,11 +25,12 @@ from farlook.runtime.neural.windows import Window, cut, run
 from farlook.runtime.profile.stages import stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from farlook.kernels.block8 import Coefficients, Packet
+    from farlook.runtime.backends.base import Session
     from farlook.runtime.block8.stream import Header
     from farlook.runtime.bundle import Bundle
 
@@ -123,6 +124,10 @@ class NeuralDecoder:
                 f"{block8.digest[:4].hex()}: take --decoder linear, or train a decoder for it"
             )
 
+    def swap_sessions(self, change: Callable[[str, Session], Session]) -> None:
+        """See `farlook.runtime.codec.Codec.swap_sessions`."""
+        self._synthesis = change("synthesis", self._synthesis)
+
     def unsuited(self, header: Header) -> str:
         """Why the network cannot improve a stream's picture; empty if it can."""
         finest = self._coding.steps[0]
@@ -164,16 +169,15 @@ class NeuralDecoder:
         """
         steps = blocks_of_units(unit_steps(coefficients, header, packets), coefficients).astype(np.float32)
         lost = blocks_of_units((coefficients.known == 0).astype(np.float32), coefficients)
-        inputs: dict[str, NDArray[Any]] = {
-            "latents": luma_latents(coefficients),
-            "step": steps[None],
-            "lost": lost[None],
-        }
+        maps: dict[str, NDArray[Any]] = {"step": steps[None], "lost": lost[None]}
         kept = steps < step_size(self._coding.steps[0]) * np.float32(0.999)
         found = image.copy()
         graph = Graph((), self._coding.halo, 0)
         rows, columns = (cut(-(-side // BLOCK) * BLOCK, graph, BLOCK, core) for side in image.shape[:2])
         for down in rows:
+            held = slice(down.start // BLOCK, down.stop // BLOCK)
+            inputs = {name: array[:, held] for name, array in maps.items()}
+            inputs["latents"] = luma_latents(coefficients, (held.start, held.stop))
             for across in columns:
                 self._window(image, inputs, down, across, found)
         if kept.any():
@@ -189,10 +193,10 @@ class NeuralDecoder:
         across: Window,
         found: NDArray[np.uint8],
     ) -> None:
-        """Improve a window, in `found`."""
-        blocks = tuple(slice(window.start // BLOCK, window.stop // BLOCK) for window in (down, across))
+        """Improve a window, in `found`; inputs are those of its rows."""
+        held = slice(across.start // BLOCK, across.stop // BLOCK)
         with stage("colour"):
-            tensors = {name: _floats(array[:, blocks[0], blocks[1]][None]) for name, array in inputs.items()}
+            tensors = {name: _floats(array[None, :, :, held]) for name, array in inputs.items()}
             tensors["image"] = _planes(image, down, across)
         with stage("synthesis"):
             picture = run(self._synthesis, tensors, {"picture": tensors["image"].shape})["picture"][0]
@@ -206,7 +210,9 @@ class NeuralDecoder:
                 target[:] = _bytes(middle).transpose(1, 2, 0)
 
 
-def open_decoder(name: str, block8: Bundle, backend: str = "auto", threads: int = 0) -> NeuralDecoder:
+def open_decoder(
+    name: str, block8: Bundle, backend: str = "auto", threads: int = 0, precision: str = FP32
+) -> NeuralDecoder:
     """Load a ground decoder for streams of a block8 bundle.
 
     Args:
@@ -214,6 +220,7 @@ def open_decoder(name: str, block8: Bundle, backend: str = "auto", threads: int 
         block8: Whose streams it is to decode.
         backend: See `NeuralDecoder`.
         threads: See `NeuralDecoder`.
+        precision: See `NeuralDecoder`.
 
     Raises:
         UnknownCodecError: There is no such decoder.
@@ -225,7 +232,7 @@ def open_decoder(name: str, block8: Bundle, backend: str = "auto", threads: int 
         raise UnknownCodecError(
             f"this farlook ships no {shipped}: name a bundle, as in neural:mine.bundle, or take linear"
         )
-    decoder = NeuralDecoder(find_bundle(shipped if shipped in known else name), backend, threads)
+    decoder = NeuralDecoder(find_bundle(shipped if shipped in known else name), backend, threads, precision)
     decoder.check(block8)
     return decoder
 
@@ -245,7 +252,7 @@ def parse_choice(choice: str) -> tuple[str, str]:
 
 
 def choose_decoder(
-    choice: str, block8: Bundle, backend: str = "auto", threads: int = 0
+    choice: str, block8: Bundle, backend: str = "auto", threads: int = 0, precision: str = FP32
 ) -> tuple[NeuralDecoder | None, str]:
     """The decoder to work with, None for the linear one, and why.
 
@@ -254,19 +261,22 @@ def choose_decoder(
         block8: Whose streams are to be decoded.
         backend: Of the network.
         threads: Of the network.
+        precision: Of the network: another than "fp32" asks for it, as "neural" does.
 
     Raises:
-        UsageError: There is no such choice, or no such backend.
+        UsageError: There is no such choice, no such backend, or no such precision of the linear decoder.
         BundleError: "neural" was asked for and cannot be had; see `open_decoder`.
         BackendError: The same.
     """
     kind, name = parse_choice(choice)
     if kind == "linear":
+        if precision != FP32:
+            raise UsageError(f"the linear decoder runs no network: there is no {precision} of it")
         return None, "asked for"
     try:
-        decoder = open_decoder(name, block8, backend, threads)
+        decoder = open_decoder(name, block8, backend, threads, precision)
     except (BackendError, BundleError) as error:
-        if kind == "neural":
+        if kind == "neural" or precision != FP32:
             raise
         return None, f"the neural one cannot be had: {error}"
     return decoder, f"{decoder.bundle.codec} on {decoder.backend}"
