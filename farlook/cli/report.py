@@ -20,7 +20,7 @@ farlook report kodak/ grey/ --reference vtm.json --title Kodak -o report.html
 
 farlook report results/ --latency profile.json --loss loss.json -o report.html
 
-farlook report results/ --plots images/
+farlook report results/ --plots images/ --markdown results.md
 """
 
 
@@ -75,15 +75,20 @@ def report(
         Path | None,
         typer.Option("--plots", help="Write PNG plots to this folder.", metavar="DIR", show_default=False),
     ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="Write the tables as markdown.", metavar="FILE", show_default=False),
+    ] = None,
 ) -> None:
-    """Show what farlook bench measured: one page that needs no network, or PNG plots, or both."""
+    """Show what farlook bench measured: one page that needs no network, PNG plots, tables as markdown."""
     from farlook.benchmarks.page import render
     from farlook.benchmarks.page_data import Extras, read_latency, read_loss, read_references
+    from farlook.benchmarks.page_markdown import markdown as tables
     from farlook.benchmarks.page_plots import write_plots
     from farlook.benchmarks.results import read_results
 
-    if output is None and plots is None:
-        raise UsageError("nothing to write: give -o FILE for the page, or --plots DIR, or both")
+    if output is None and plots is None and markdown is None:
+        raise UsageError("nothing to write: give -o FILE for the page, --plots DIR or --markdown FILE")
     references = {name: curve for path in reference or () for name, curve in read_references(path).items()}
     extras = Extras(references, [read_latency(p) for p in latency or ()], [read_loss(p) for p in loss or ()])
     found = [read_results(folder) for folder in results]
@@ -92,6 +97,9 @@ def report(
         page = render(title, found, results, extras, crop_rate).encode()
         write_bytes(output, page)
         console.print(one_line(f"wrote {output}, {len(page) / 1e6:.1f} MB"))
+    if markdown is not None:
+        write_bytes(markdown, tables(title, found, results).encode())
+        console.print(one_line(f"wrote {markdown}"))
     for path in write_plots(plots, found, extras) if plots is not None else ():
         console.print(one_line(f"wrote {path}"))
 
