@@ -16,7 +16,7 @@ from farlook.export.engine_shapes import Sizes, parse_sizes, stride_of
 from farlook.runtime.backends import probe_backend
 from farlook.runtime.backends.base import GraphSource
 from farlook.runtime.backends.tensorrt.library import open_library
-from farlook.runtime.bundle import Bundle, shipped_bundles
+from farlook.runtime.bundle import Bundle, shipped_bundles, shipped_decoders
 from farlook.runtime.engines import FOLDER_VARIABLE, Fingerprint, read_engine
 from farlook.runtime.errors import BackendError, ExportError, UsageError
 from farlook.runtime.machine import Gpu, this_machine
@@ -25,7 +25,9 @@ pytest.importorskip("tensorrt_rtx")
 pytest.importorskip("polygraphy")
 
 SM = (86, 89, 120)
-NETWORKS = {name: path for name, path in shipped_bundles().items() if Bundle.open(path).graphs}
+NETWORKS = {
+    name: path for name, path in (shipped_bundles() | shipped_decoders()).items() if Bundle.open(path).graphs
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def build(rtx, tmp_path):
 
 def precisions(bundle):
     """What the bundle can be built in: int8 only if it was calibrated."""
-    return ["fp32", "fp16", *(["int8"] if "int8" in bundle.graphs["analysis"] else [])]
+    return ["fp32", "fp16", *(["int8"] if all("int8" in graphs for graphs in bundle.graphs.values()) else [])]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
