@@ -7,7 +7,6 @@ files and codecs may be called anything.
 from __future__ import annotations
 
 import json
-import math
 import re
 from html import escape
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from farlook import __version__
 from farlook.benchmarks.page_data import Extras, page_data, set_name
+from farlook.benchmarks.page_html import codec_row, counted, html_table, joined, signed, three_digits, times
+from farlook.benchmarks.page_sections import how_section, latency_section, loss_section, pictures_section
 from farlook.benchmarks.page_styles import label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from farlook.benchmarks.results import Metric, Results
 
@@ -60,10 +61,10 @@ def render(
         "rate_panels": _panels(every, _rate_panel),
         "bd_panels": _panels(every, _bd_panel),
         "speed": _speed(every),
-        "pictures": _pictures(data),
-        "latency": _latency(data),
-        "loss": _loss(data),
-        "how": _how(every),
+        "pictures": pictures_section(data),
+        "latency": latency_section(data),
+        "loss": loss_section(data),
+        "how": how_section(every),
         "footer": f"Written by farlook {escape(__version__)}. This page loads nothing from elsewhere.",
         "data": _script_json(data),
         "css": _asset("page.css"),
@@ -87,7 +88,7 @@ def _lead(every: Sequence[Results]) -> str:
     sets = [f"{len(results.pictures)} pictures of {set_name(results)}" for results in every]
     machine = every[0].setup["machine"]
     return escape(
-        f"{_count(len(codecs), 'codec')} on {_joined(sets)}. Rates are those of whole files, every header included; "
+        f"{counted(len(codecs), 'codec')} on {joined(sets)}. Rates are those of whole files, every header included; "
         f"measured by farlook bench on {machine['processor']}."
     )
 
@@ -104,10 +105,10 @@ def _summary(every: Sequence[Results]) -> str:
         if delta is None:
             continue
         theirs = results.speed(anchor, "encode")
-        speed = f"{_times(ours.median / theirs.median)} as fast" if ours and theirs else ""
+        speed = f"{times(ours.median / theirs.median)} as fast" if ours and theirs else ""
         if _encoder(anchor) == _encoder(tested):
             speed = "the same encoder"
-        bar = f'<i style="--size: {abs(delta.rate) / largest:.3f}"></i>{_signed(delta.rate, 0)}&#8239;%'
+        bar = f'<i style="--size: {abs(delta.rate) / largest:.3f}"></i>{signed(delta.rate, 0)}&#8239;%'
         kind = "bar" if delta.rate <= 0 else "bar more"
         rows.append(
             f'<tr><th scope="row">{escape(label(anchor))}</th>'
@@ -142,7 +143,7 @@ def _by_every_metric(every: Sequence[Results], tested: str) -> str:
     held = [f"{escape(label(codec))} {size:.0f}" for codec, size in sizes.items() if size]
     containers = (
         " Files count with their containers, as they are kept and sent: bytes of container a file are "
-        f"{_joined(held)}; the other codecs have none."
+        f"{joined(held)}; the other codecs have none."
         if held
         else ""
     )
@@ -156,9 +157,9 @@ def _merit_table(results: Results, tested: str) -> str:
             continue
         for bare in (False, True) if results.container(anchor) else (False,):
             cells = [_bd_cell(results, tested, anchor, metric, bare=bare) for metric in results.metrics]
-            rows.append(_row(anchor, cells, ", no container" if bare else ""))
+            rows.append(codec_row(anchor, cells, ", no container" if bare else ""))
     header = ["bytes, %, at equal", *(metric.label for metric in results.metrics)]
-    return _table(header, rows, "matrix merit")
+    return html_table(header, rows, "matrix merit")
 
 
 def _encoder(spec: str) -> str:
@@ -178,7 +179,7 @@ def _panels(every: Sequence[Results], panel: Any) -> str:
         for metric in results.metrics:
             shown = "" if not parts else " hidden"
             where = f'data-set="{escape(set_name(results))}" data-metric="{metric.key}"'
-            title = f"{metric.label}, {set_name(results)}, {_count(len(results.pictures), 'picture')}"
+            title = f"{metric.label}, {set_name(results)}, {counted(len(results.pictures), 'picture')}"
             parts.append(
                 f'<div class="panel" {where}{shown}><h3>{escape(title)}</h3>{panel(results, metric)}</div>'
             )
@@ -206,20 +207,20 @@ def _rate_table(results: Results, metric: Metric, unit: str) -> str:
             else f"<td><small>{len(results.at(codec, rate))} of {len(results.pictures)}</small></td>"
             for rate in results.rates
         ]
-        rows.append(_row(codec, cells))
+        rows.append(codec_row(codec, cells))
     note = (
         '<p class="note">Small: the mean rate of the files; or of how many pictures the codec has a file that '
         "small, where it is not all.</p>"
     )
-    return _table(header, rows) + note
+    return html_table(header, rows) + note
 
 
 def _bd_panel(results: Results, metric: Metric) -> str:
     rows = []
     for tested in results.codecs:
         cells = [_bd_cell(results, tested, anchor, metric) for anchor in results.codecs]
-        rows.append(_row(tested, cells))
-    return _table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
+        rows.append(codec_row(tested, cells))
+    return html_table(["", *(label(codec) for codec in results.codecs)], rows, "matrix")
 
 
 def _bd_cell(results: Results, tested: str, anchor: str, metric: Metric, *, bare: bool = False) -> str:
@@ -233,10 +234,10 @@ def _bd_cell(results: Results, tested: str, anchor: str, metric: Metric, *, bare
     few = delta.pictures < len(results.pictures)
     count = f" <small>[{delta.pictures}]</small>" if few else ""
     unit = "dB" if metric.similarity or metric.unit == "dB" else ""
-    title = f"over {delta.low:.2f} to {delta.high:.2f} {unit}, mean of {_count(delta.pictures, 'picture')}"
+    title = f"over {delta.low:.2f} to {delta.high:.2f} {unit}, mean of {counted(delta.pictures, 'picture')}"
     return (
         f'<td class="tint" style="--tone: var({tone}); --alpha: {alpha:.2f}" title="{escape(title)}">'
-        f"{_signed(delta.rate, 1)}{count}</td>"
+        f"{signed(delta.rate, 1)}{count}</td>"
     )
 
 
@@ -297,161 +298,11 @@ def _speed_table(results: Results) -> str:
             spread = results.speed(codec, what)
             cells += (
                 [
-                    f"<td>{_digits(spread.median)}</td>",
-                    f"<td>{_digits(spread.low)} to {_digits(spread.high)}</td>",
+                    f"<td>{three_digits(spread.median)}</td>",
+                    f"<td>{three_digits(spread.low)} to {three_digits(spread.high)}</td>",
                 ]
                 if spread
                 else ["<td>&ndash;</td>", "<td></td>"]
             )
-        rows.append(_row(codec, cells))
-    return _table(header, rows)
-
-
-def _pictures(data: Json) -> str:
-    if not data["crops"]:
-        return ""
-    rates = {crop["rate"] for crop in data["crops"]}
-    rate = _joined([f"{rate:g}" for rate in sorted(rates)])
-    return f"""<section id="pictures" aria-labelledby="pictures-title">
-<h2 id="pictures-title">Before and after, at equal bytes</h2>
-<p>Each codec's largest file within {rate} bits a pixel. Shown is the part of the picture with the most detail, chosen
-by the original alone, without further loss; the figures are of the whole picture.</p>
-<div class="pick"><label>Picture<select id="picture"></select></label><label>Left<select id="left"></select></label>
-<label>Right<select id="right"></select></label></div>
-<figure class="figure">
-<div class="stage" id="stage"><img class="before" alt=""><img class="after" alt="">
-<input type="range" min="0" max="100" value="50" step="1" aria-label="How much of the left picture is shown">
-<div class="divider" aria-hidden="true"></div></div>
-<figcaption class="captions"><span id="left-caption"></span><span id="right-caption"></span></figcaption>
-</figure>
-</section>"""
-
-
-def _latency(data: Json) -> str:
-    if not data["latency"]:
-        return ""
-    parts = []
-    for number, profile in enumerate(data["latency"]):
-        title = ", ".join(
-            str(profile[key]) for key in ("codec", "size", "bands", "backend", "machine") if profile[key]
-        )
-        parts.append(
-            f'<figure class="figure"><h3>{escape(title)}</h3>'
-            f'<div class="plot" data-kind="latency" data-number="{number}"></div>'
-            f"<details><summary>The numbers</summary>{_latency_table(profile)}</details></figure>"
-        )
-    return f"""<section id="latency" aria-labelledby="latency-title">
-<h2 id="latency-title">Latency</h2>
-<p>Where a frame's time goes, by farlook profile: bars are means of the stages, the lines below them reach from the
-median of the whole call to its 99th percentile.</p>
-{"".join(parts)}
-</section>"""
-
-
-def _latency_table(profile: Json) -> str:
-    rows = []
-    for phase in profile["phases"]:
-        whole, frames = phase["whole"], phase["frames"]
-        first = [f"<td>{_digits(whole[key])}</td>" for key in ("mean", "p50", "p99")]
-        rows.append(
-            f'<tr><th scope="row">{escape(phase["direction"])}, {frames} frames</th>{"".join(first)}</tr>'
-        )
-        rows += [
-            f'<tr><th scope="row">&emsp;{escape(name)}</th><td>{_digits(mean)}</td><td></td><td></td></tr>'
-            for name, mean in phase["stages"].items()
-        ]
-    return _table(["milliseconds a frame", "mean", "median", "99th percentile"], rows)
-
-
-def _loss(data: Json) -> str:
-    if not data["loss"]:
-        return ""
-    plots = "".join(
-        f'<figure class="figure"><h3>{escape(panel)}</h3><div class="plot" data-kind="loss" '
-        f'data-number="{number}" data-panel="{escape(panel)}"></div></figure>'
-        for number, found in enumerate(data["loss"])
-        for panel in found["panels"]
-    )
-    return f"""<section id="loss" aria-labelledby="loss-title">
-<h2 id="loss-title">Packet loss</h2>
-<p>Mean quality by the share of packets that is lost, each by itself, or in bursts (dashed).</p>
-<div class="pair">{plots}</div>
-</section>"""
-
-
-def _how(every: Sequence[Results]) -> str:
-    described = {
-        codec: each["description"] for results in every for codec, each in results.setup["codecs"].items()
-    }
-    codecs = "".join(f"<dt>{escape(label(c))}</dt><dd>{escape(text)}</dd>" for c, text in described.items())
-    setup = every[0].setup
-    versions = ", ".join(
-        f"{name} {value}" for name, value in setup["versions"].items() if value != "not installed"
-    )
-    machine = setup["machine"]
-    repeats = _count(setup["repeats"], "run")
-    sets = "".join(
-        f"<dt>{escape(set_name(results))}</dt><dd>{escape(', '.join(results.pictures))}</dd>"
-        for results in every
-    )
-    return f"""<section id="how" aria-labelledby="how-title">
-<h2 id="how-title">How this was measured</h2>
-<p>At every rate, each codec's quality was searched for the largest file that is not larger, picture by picture; the
-figures are of what these files decode to. Where a codec has no file so small, its curve begins with its smallest.
-Twice the highest rate was measured too: a weaker codec's curve needs it to reach the quality that a stronger one has
-at the highest rate.</p>
-<p>PSNR of RGB is over all samples of a picture, then averaged over pictures; that of luma is of pillow's mode "L".
-SSIM (Wang, Bovik, Sheikh and Simoncelli 2004) and MS-SSIM (Wang, Simoncelli and Bovik 2003) are of the luma, MS-SSIM
-of RGB the mean of the three bands'. Delta rates integrate the logarithm of the rate, interpolated by PCHIP, over the
-quality that the codec has between the lowest and the highest rate, as far as the other has it too; similarities count
-as decibels, &minus;10&#8239;log&#8321;&#8320;(1&#8239;&minus;&#8239;x), and less than a quarter of a unit in
-common counts as none.</p>
-<p>Speeds are those of bare encode and decode calls at the settings found before, from memory to memory, by one process
-on one core while nothing else was measured: {repeats} of each in turn, after one that does not count. Codecs that are
-programs of their own (mozjpeg) count with the time to start them. Files of farlook's that no quality gives again,
-because rate control used two steps or one coarser than quality 1, are timed with rate control.</p>
-<p>Rates count whole files. AVIF's and WebP's are in their containers (ISO base media boxes, RIFF), as they are kept and
-sent; JPEG 2000, HTJ2K and JPEG XL are raw codestreams, the first two without comments. Bytes without containers are
-those of the VP8 chunk and of the mdat box; they are in per-image.csv, too.</p>
-<dl>{codecs}
-<dt>Machine</dt><dd>{escape(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")}</dd>
-<dt>Versions</dt><dd>{escape(versions)}</dd>
-{sets}</dl>
-</section>"""
-
-
-def _table(header: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join(rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="{kind}">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _row(codec: str, cells: Sequence[str], more: str = "") -> str:
-    ours = ' class="ours"' if codec.startswith("farlook:") else ""
-    return f'<tr{ours}><th scope="row">{escape(label(codec) + more)}</th>{"".join(cells)}</tr>'
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "&minus;")
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    if not value:
-        return "0"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2g} times" if ratio < 10 else f"{ratio:.0f} times"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _joined(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+        rows.append(codec_row(codec, cells))
+    return html_table(header, rows)
