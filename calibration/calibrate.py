@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from farlook.calibration.distortion import QUALITIES, Meter
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 MADE = ("fp16", "int8")
 AUTO = "auto"
 METHOD = "mse"
-_METERED, _METERED_SIDE = 4, 256
+_RANKED, _METERED_SIDE = 4, 256
+_LEAST_HELD, _MOST_HELD = 4, 12
+"""Pictures that a budget is measured on, and ranges are not: a third of all, within these."""
+_LEAST_MEASURED = 4
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Settings:
         percentile: For the method "percentile".
         precisions: Which graphs to make, some of `MADE`.
         keep: Names of groups to leave in FP16; `AUTO` alone finds them.
-        budget: BD-rate in per cent that INT8 may cost, for `AUTO`.
+        budget: BD-rate in per cent that INT8 may cost on average, for `AUTO`.
         threads: Threads of one run; 0 takes all cores.
     """
 
@@ -115,6 +118,8 @@ def calibrate(
     networks = open_networks(bundle)
     if settings.keep != (AUTO,):
         _check_names(networks, settings.keep)
+    finds = settings.keep == (AUTO,)
+    held = _hold_out(pictures) if finds else {}
     with progress(len(pictures)) as advance:
         measure_ranges(
             bundle, networks, pictures, settings.method, settings.percentile, settings.threads, advance
@@ -128,11 +133,13 @@ def calibrate(
         "precisions": list(settings.precisions),
     }
     kept = {name: [n for n in _groups(network) if n in settings.keep] for name, network in networks.items()}
-    if "int8" in settings.precisions and settings.keep == (AUTO,):
-        mixture = find_mixture(bundle, networks, pictures, settings, report, progress)
+    if finds:
+        mixture = find_mixture(bundle, networks, pictures, held, settings, report, progress)
         kept = mixture.kept
         notes["budget"] = settings.budget
         notes["bd_rate"] = round(mixture.change.bd_rate, 4)
+        notes["bd_rate_error"] = None if mixture.change.error is None else round(mixture.change.error, 4)
+        notes["judged_on"] = {"pictures": mixture.pictures, "held_out": bool(held), "side": _METERED_SIDE}
     graphs = {name: _graphs(network, settings.precisions, kept[name]) for name, network in networks.items()}
     notes["networks"] = {name: _describe(network, kept[name]) for name, network in networks.items()}
     add_precisions(output, bundle, graphs, notes)
@@ -143,16 +150,24 @@ def find_mixture(
     bundle: Bundle,
     networks: Mapping[str, Network],
     pictures: PictureSet,
+    held: Mapping[str, NDArray[np.uint8]],
     settings: Settings,
     report: Callable[[str], None] = lambda _: None,
     progress: Progress = _no_progress,
 ) -> Mixture:
-    """Find the groups to leave in FP16, on the middle of a few of the pictures.
+    """Find the groups to leave in FP16.
+
+    Groups are ranked on the middle of a few of the pictures that ranges were measured on, and the budget is
+    measured on those held out. Where none are, it is measured on the first, which flatters it.
 
     Raises:
         CalibrationError: The budget cannot be held.
     """
-    meter = open_meter(bundle, pictures.few(_METERED, _METERED_SIDE), settings.threads)
+    few = pictures.few(_RANKED, _METERED_SIDE)
+    with progress(len(few) + len(held)) as advance:
+        ranker = open_meter(bundle, few, settings.threads, advance)
+        meter = open_meter(bundle, list(held.values()), settings.threads, advance) if held else ranker
+    report(_judges(held, len(few)))
     opened: list[AbstractContextManager[Callable[[], None]]] = []
 
     def bar(steps: int) -> Callable[[], None]:
@@ -160,10 +175,27 @@ def find_mixture(
         return opened[0].__enter__()
 
     try:
-        return keep_worst(meter, networks, settings.budget, settings.threads, report, bar)
+        found = keep_worst(meter, networks, settings.budget, settings.threads, report, bar, ranker)
     finally:
         for each in opened:
             each.__exit__(None, None, None)
+    return replace(found, pictures=len(held) or len(few))
+
+
+def _hold_out(pictures: PictureSet) -> dict[str, NDArray[np.uint8]]:
+    count = min(max(len(pictures) // 3, _LEAST_HELD), _MOST_HELD)
+    return pictures.hold_out(count, _METERED_SIDE, _LEAST_MEASURED)
+
+
+def _judges(held: Mapping[str, object], few: int) -> str:
+    """What a budget is measured on."""
+    if held:
+        return f"the budget is measured on {len(held)} pictures that ranges are not measured on: {', '.join(held)}"
+    least = _LEAST_HELD + _LEAST_MEASURED
+    return (
+        f"the budget is measured on {few} of the pictures that ranges are measured on, as there are fewer than "
+        f"{least} that can be used: others will cost more"
+    )
 
 
 def open_meter(

@@ -110,11 +110,14 @@ class Change:
         bd_rate: More bits at equal PSNR, in per cent: Bjontegaard's delta rate. Infinite if the curves do not meet.
         psnr: Change of the PSNR at equal quality, in dB.
         rate: Change of the bytes at equal quality, in per cent.
+        error: Standard error of `bd_rate` over the pictures, in per cent: how far the mean of as many others of
+            their kind would be off, typically. None of a single picture, or if curves do not meet.
     """
 
     bd_rate: float
     psnr: float
     rate: float
+    error: float | None = None
 
 
 def change(found: Sequence[Points], reference: Sequence[Points]) -> Change:
@@ -123,7 +126,12 @@ def change(found: Sequence[Points], reference: Sequence[Points]) -> Change:
     rates = [bd_rate(a, b) for a, b in pairs]
     decibels = [np.mean(np.subtract(a.psnr, b.psnr)) for a, b in pairs]
     logs = [np.mean(np.log(np.divide(a.sizes, b.sizes))) for a, b in pairs]
-    return Change(float(np.mean(rates)), float(np.mean(decibels)), 100 * math.expm1(float(np.mean(logs))))
+    error = None
+    if len(rates) > 1 and all(map(math.isfinite, rates)):
+        error = float(np.std(rates, ddof=1)) / math.sqrt(len(rates))
+    return Change(
+        float(np.mean(rates)), float(np.mean(decibels)), 100 * math.expm1(float(np.mean(logs))), error
+    )
 
 
 def psnr(original: Picture, found: Picture) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +95,32 @@ class PictureSet:
             part._paths = _spread(usable or self._paths, count)
         return list(part)
 
+    def hold_out(self, count: int, side: int, leave: int) -> dict[str, Picture]:
+        """Take usable pictures out of the set, spread evenly over it: no walk gives them from now on.
+
+        Args:
+            count: How many.
+            side: Of each, the middle of so many pixels.
+            leave: Usable pictures that have to be left.
+
+        Returns:
+            The pictures by name; none, and the set as it was, if there are not enough for both.
+        """
+        side = min(side, self._side)
+        if self._paths is None:
+            return {f"synthetic {i}": synthetic(i, side) for i in range(self._count, self._count + count)}
+        held: dict[Path, Picture] = {}
+        for path in dict.fromkeys([*_spread(self._paths, count), *self._paths]):
+            if len(held) == count:
+                break
+            with suppress(ImageError):
+                held[path] = middle(self._load(path), side)
+        rest = [path for path in self._paths if path not in held]
+        if len(held) < count or not self._are_usable(rest, leave):
+            return {}
+        self._paths = rest
+        return {str(path.relative_to(self._folder or "")): picture for path, picture in held.items()}
+
     def describe(self) -> dict[str, object]:
         """What the last walk gave: number, SHA-256 of the pixels, source."""
         return {
@@ -107,14 +134,28 @@ class PictureSet:
     def _read(self, paths: list[Path]) -> Iterator[Picture]:
         for path in paths:
             try:
-                picture = read_image(path)
-                if min(picture.shape[:2]) < LEAST:
-                    raise ImageError(f"{path} has a side below {LEAST} pixels")
+                picture = self._load(path)
             except ImageError as error:
                 self.skipped[str(path)] = str(error)
                 self._warn(f"skipped: {error}")
                 continue
-            yield middle(picture, self._side)
+            yield picture
+
+    def _load(self, path: Path) -> Picture:
+        picture = read_image(path)
+        if min(picture.shape[:2]) < LEAST:
+            raise ImageError(f"{path} has a side below {LEAST} pixels")
+        return middle(picture, self._side)
+
+    def _are_usable(self, paths: list[Path], count: int) -> bool:
+        """Whether so many of the files are pictures that can be used."""
+        for path in paths:
+            if count <= 0:
+                break
+            with suppress(ImageError):
+                self._load(path)
+                count -= 1
+        return count <= 0
 
     def _synthetic(self) -> Iterator[Picture]:
         for index in range(self._count):

@@ -47,11 +47,13 @@ class Mixture:
         kept: Names of nodes, by network.
         change: Of the mixed graphs against FP32.
         ranking: What was measured to find them, worst first; empty if nothing had to be kept.
+        pictures: How many `change` is the mean of.
     """
 
     kept: dict[str, list[str]]
     change: Change
     ranking: list[Cost]
+    pictures: int = 0
 
 
 def rank(
@@ -100,6 +102,7 @@ def keep_worst(
     threads: int = 0,
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int], Callable[[], None]] = lambda _: lambda: None,
+    ranker: Meter | None = None,
 ) -> Mixture:
     """Leave the worst groups in FP16, as few as a budget allows.
 
@@ -107,26 +110,32 @@ def keep_worst(
     networks quantised at each try.
 
     Args:
-        meter: Of the codec in FP32.
+        meter: Of the codec in FP32, with the pictures that the budget is to hold on.
         networks: Measured, by name.
         budget: BD-rate in per cent.
         threads: Threads of one run; 0 takes all cores.
         report: Told what was found, a line at a time.
         progress: Given a number of steps, returns what is called after each.
+        ranker: Of the same codec with the pictures to rank on: fewer do, as every group is measured; None for
+            those of `meter`.
 
     Raises:
         CalibrationError: Not even all groups in FP16 stay within the budget.
     """
     nothing: dict[str, list[str]] = {name: [] for name in networks}
     whole = measure_mixed(meter, networks, nothing, threads)
-    report(f"all in INT8: BD-rate {whole.bd_rate:+.2f} %")
+    report(f"all in INT8: BD-rate {as_text(whole)}")
     if whole.bd_rate <= budget:
         return Mixture(nothing, whole, [])
     alone = {name: measure_mixed(meter, networks, {name: []}, threads) for name in networks}
     costly = [name for name in networks if _badness(alone[name]) > budget * _NEGLIGIBLE]
     report("of it: " + ", ".join(f"{name} {each.bd_rate:+.2f} %" for name, each in alone.items()))
     ranking = rank(
-        meter, networks, costly, threads, progress(sum(len(networks[name].groups) for name in costly))
+        ranker or meter,
+        networks,
+        costly,
+        threads,
+        progress(sum(len(networks[name].groups) for name in costly)),
     )
     return _fewest(meter, networks, ranking, budget, threads, report)
 
@@ -144,7 +153,7 @@ def _fewest(
     def try_keeping(count: int) -> Mixture:
         kept = {name: [cost.node for cost in ranking[:count] if cost.network == name] for name in networks}
         found = measure_mixed(meter, networks, kept, threads)
-        report(f"{count} of {len(ranking)} groups in FP16: BD-rate {found.bd_rate:+.2f} %")
+        report(f"{count} of {len(ranking)} groups in FP16: BD-rate {as_text(found)}")
         return Mixture(kept, found, ranking)
 
     fails, count, best = 0, 1, None
@@ -167,6 +176,12 @@ def _fewest(
         else:
             fails = middle
     return best
+
+
+def as_text(change: Change) -> str:
+    """A BD-rate with its standard error, as in "+0.72 % (standard error 0.20 %)"."""
+    error = "" if change.error is None else f" (standard error {change.error:.2f} %)"
+    return f"{change.bd_rate:+.2f} %{error}"
 
 
 def _badness(change: Change) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -73,7 +73,11 @@ def calibrate(
     ] = None,
     budget: Annotated[
         float,
-        typer.Option("--budget", help="auto: BD-rate in per cent that INT8 may cost on the pictures.", min=0),
+        typer.Option(
+            "--budget",
+            help="auto: BD-rate in per cent that INT8 may cost, as a mean over pictures that are held out.",
+            min=0,
+        ),
     ] = 1.0,
     limit: Limit = None,
     side: Side = 512,
@@ -98,11 +102,25 @@ def calibrate(
                 + (f", in FP16: {', '.join(kept)}" if kept else "")
             )
     _say(f"wrote {output}")
+    if "judged_on" in notes:
+        _say(_how_sure(notes, output))
     if "int8" in notes["precisions"] and not settings.keep:
         _say(
             f"what INT8 costs was not measured: see farlook verify {output} --images DIR; --keep-fp16 auto leaves "
             "the worst nodes in FP16"
         )
+
+
+def _how_sure(notes: dict[str, Any], output: Path) -> str:
+    """What INT8 costs on the pictures that it was judged on, and what that leaves open."""
+    judged, error = notes["judged_on"], notes["bd_rate_error"]
+    spread = "" if error is None else f", standard error {error:.2f} %,"
+    kind = "held out" if judged["held_out"] else "that ranges were measured on, too"
+    return (
+        f"INT8 costs a BD-rate of {notes['bd_rate']:+.2f} %{spread} on {judged['pictures']} pictures {kind}; the nodes "
+        f"were chosen so that the budget holds on these, so others may cost more: see farlook verify {output} "
+        "--images OTHERS"
+    )
 
 
 def picture_set(images: Path | None, synthetic: bool, limit: int | None, side: int) -> PictureSet:

@@ -96,10 +96,13 @@ def _plain(value: object) -> object:
 def _print(found: Verification, pictures: int) -> None:
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print(f"{pictures} pictures, against {found.rows[0].backend}/{found.rows[0].precision}:")
-    table = _table("backend", "precision", "symbols flipped %", "BD-rate %", "PSNR dB", "bytes %")
+    table = _table(
+        "backend", "precision", "symbols flipped %", "BD-rate %", "std. error", "PSNR dB", "bytes %"
+    )
     for row in found.rows:
         flipped = "-" if row.flipped is None else f"{row.flipped:.4f}"
-        figures = (f"{row.change.bd_rate:+.3f}", f"{row.change.psnr:+.4f}", f"{row.change.rate:+.3f}")
+        error = "-" if row.change.error is None else f"{row.change.error:.3f}"
+        figures = (f"{row.change.bd_rate:+.3f}", error, f"{row.change.psnr:+.4f}", f"{row.change.rate:+.3f}")
         table.add_row(one_line(row.backend), row.precision, flipped, *figures)
     console.print(table)
     console.print("\nEvery encoder's streams with every decoder, PSNR in dB:")

@@ -150,6 +150,7 @@ def test_auto_keeps_what_a_budget_needs_and_verify_agrees(tmp_path, small):
     settings = Settings(keep=("auto",), budget=0.3, threads=1)
     notes = calibrate(bundle, path, PictureSet(None, 2, 96), settings)
     assert notes["bd_rate"] <= 0.3
+    assert notes["judged_on"] == {"pictures": 4, "held_out": True, "side": 256}
     assert notes["networks"]["synthesis"]["kept_fp16"] == ["node_Conv_95"]
     found = verify(Bundle.open(path), [small], threads=1, qualities=(20, 50, 80))
     assert [(row.backend, row.precision) for row in found.rows] == [("ort", each) for each in PRECISIONS]
@@ -159,6 +160,33 @@ def test_auto_keeps_what_a_budget_needs_and_verify_agrees(tmp_path, small):
     assert all(cross.identical for cross in found.crosses)
     assert not found.failures(5.0)
     assert found.failures(-1.0)
+
+
+@pytest.mark.parametrize(("count", "held"), [(7, 0), (8, 4)])
+def test_the_budget_is_measured_on_pictures_that_ranges_were_not_measured_on(
+    tmp_path, kodim, count, held, capsys
+):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(count):
+        Image.fromarray(kodim[:64, 64 * index : 64 * index + 64]).save(folder / f"{index}.png")
+    out = tmp_path / "made.bundle"
+    assert (
+        run(
+            ["calibrate", "block8-paper", "-i", str(folder), "--keep-fp16", "auto", "-t", "1", "-o", str(out)]
+        )
+        == 0
+    )
+    notes = Bundle.open(out).calibration()
+    assert notes["pictures"]["used"] == count - held
+    assert notes["judged_on"] == {"pictures": held or 4, "held_out": bool(held), "side": 256}
+    told = capsys.readouterr().err
+    if held:
+        assert "on 4 pictures that ranges are not measured on: 0.png, 2.png, 4.png, 6.png" in told
+        assert "standard error" in told
+    else:
+        assert "fewer than 8" in told
+    assert "others may cost more" in told
 
 
 @pytest.mark.parametrize(

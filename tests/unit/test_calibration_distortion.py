@@ -98,3 +98,15 @@ def test_the_meter_swaps_sessions_and_puts_them_back(kodim):
     assert found.rate == 0
     assert codec._synthesis is before
     assert len(steps) == 1
+
+
+def test_the_standard_error_is_that_of_a_mean():
+    anchor = Points((100, 200, 400), (25.0, 28.0, 31.0))
+    times = [
+        Points(tuple(factor * size for size in (100, 200, 400)), anchor.psnr) for factor in (1.1, 1.2, 1.3)
+    ]
+    found = change(times, [anchor] * 3)
+    assert (found.bd_rate, found.error) == (pytest.approx(20), pytest.approx(10 / 3**0.5))
+    assert change(times[:1], [anchor]).error is None
+    apart = Points((100, 200, 400), (5.0, 8.0, 11.0))
+    assert change([apart, anchor], [anchor, anchor]).error is None

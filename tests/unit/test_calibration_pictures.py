@@ -76,6 +76,46 @@ def test_few_takes_usable_ones_and_cuts_them(folder):
     assert [picture.shape for picture in pictures.few(3, 24)] == [(24, 24, 3), (24, 24), (16, 16, 3)]
 
 
+@pytest.fixture
+def dozen(tmp_path):
+    """Twelve pictures of a colour each, and a file that is none."""
+    for index in range(12):
+        Image.new("L", (40, 40), index).save(tmp_path / f"{index:02}.png")
+    (tmp_path / "00_broken.png").write_bytes(b"no picture")
+    return tmp_path
+
+
+def colours(pictures):
+    return {int(picture[0, 0]) for picture in pictures}
+
+
+def test_pictures_that_are_held_out_are_walked_through_no_more(dozen):
+    pictures = PictureSet(dozen)
+    held = pictures.hold_out(4, 16, leave=4)
+    assert {picture.shape for picture in held.values()} == {(16, 16)}
+    assert {f"{colour:02}.png" for colour in colours(held.values())} == set(held)
+    assert max(colours(held.values())) > 6  # from all over the set
+    rest = colours(pictures)
+    assert (len(held), len(rest), rest | colours(held.values())) == (4, 8, set(range(12)))
+    assert not colours(pictures.few(8, 16)) & colours(held.values())
+    assert len(pictures.skipped) == 1
+
+
+@pytest.mark.parametrize(("count", "leave"), [(4, 9), (13, 0), (12, 1)])
+def test_too_few_for_both_are_all_left(dozen, count, leave):
+    pictures = PictureSet(dozen)
+    assert pictures.hold_out(count, 16, leave) == {}
+    assert colours(pictures) == set(range(12))
+
+
+def test_synthetic_pictures_are_made_anew_to_be_held_out():
+    pictures = PictureSet(None, 3, 64)
+    held = pictures.hold_out(2, 64, leave=3)
+    walked = list(pictures)
+    assert (len(held), len(walked)) == (2, 3)
+    assert not any(np.array_equal(a, b) for a in held.values() for b in walked)
+
+
 def test_synthetic_pictures_are_the_same_each_time_and_differ_from_each_other():
     first, again = list(PictureSet(None, 3, 64)), list(PictureSet(None, 3, 64))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from farlook.calibration.distortion import Change
-from farlook.calibration.sensitivity import keep_worst, rank
+from farlook.calibration.sensitivity import as_text, keep_worst, rank
 from farlook.runtime.errors import CalibrationError
 
 
@@ -80,6 +80,21 @@ def test_as_few_are_kept_as_the_budget_allows(count):
 def test_networks_that_cost_next_to_nothing_are_not_taken_apart():
     mixture = keep_worst(Meter(), networks(s0=5.0), budget=1.0)
     assert {cost.network for cost in mixture.ranking} == {"synthesis"}
+
+
+def test_ranks_come_from_one_set_of_pictures_and_the_budget_from_another():
+    judge, ranker = Meter(), Meter()
+    told = []
+    mixture = keep_worst(judge, networks(s0=5.0, s1=0.1), budget=1.0, report=told.append, ranker=ranker)
+    assert mixture.kept["synthesis"] == ["s0"]
+    assert ranker.measured == 2  # the groups of the synthesis
+    assert judge.measured == 4  # all, each network, and one group kept
+    assert told[-1].startswith("1 of 2 groups in FP16: BD-rate +0.13 %")
+
+
+def test_a_standard_error_is_told_with_its_mean():
+    assert as_text(Change(0.723, 0.0, 0.0, 0.204)) == "+0.72 % (standard error 0.20 %)"
+    assert as_text(Change(0.723, 0.0, 0.0)) == "+0.72 %"
 
 
 def test_a_budget_that_fp16_misses_is_an_error():
