@@ -1,8 +1,7 @@
 """Codecs that calibration works on: for every bundle with graphs, something that encodes and decodes through them.
 
-block8-paper, fera, aara, ...   the codec itself
-block8-ground-...               block8, whose decoder is the bundle's network
-block8 with graphs              block8, whose transform is the bundle's graphs instead of the C core's
+block8-paper, fera, block8-ground-fast, ...   the codec itself
+block8 with graphs                            block8, whose transform is the bundle's graphs, not the C core's
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from PIL import Image
 
 from farlook.runtime.backends import open_graphs
 from farlook.runtime.backends.base import FP32, GraphSource
-from farlook.runtime.bundle import BLOCK8_LAYOUT, GROUND_LAYOUT
+from farlook.runtime.bundle import BLOCK8_LAYOUT
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import UsageError
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from farlook.runtime.backends.base import Session
     from farlook.runtime.bundle import Bundle
 
 _MULTIPLE = 16
@@ -41,45 +39,9 @@ def open_subject(bundle: Bundle, backend: str = "auto", threads: int = 0, precis
         raise UsageError(
             f"{bundle.path} is of {bundle.codec}, which has no networks: it needs no calibration"
         )
-    if bundle.layout == GROUND_LAYOUT:
-        return GroundSubject(bundle, backend, threads, precision)
     if bundle.layout == BLOCK8_LAYOUT:
         return TransformSubject(bundle, backend, threads, precision)
     return Codec.load(bundle.path, backend, threads, precision)
-
-
-class GroundSubject(Codec):
-    """block8 as it ships, with a network for the ground that decodes."""
-
-    def __init__(self, bundle: Bundle, backend: str, threads: int, precision: str) -> None:
-        from farlook.runtime.block8.codec import Block8Codec  # noqa: PLC0415  # only for this kind
-        from farlook.runtime.block8.neural import NeuralDecoder  # noqa: PLC0415
-        from farlook.runtime.bundle import find_bundle  # noqa: PLC0415
-
-        self.bundle = bundle
-        self._block8 = Block8Codec(find_bundle(BLOCK8_LAYOUT), threads=threads)
-        self._decoder = NeuralDecoder(bundle, backend, threads, precision)
-        self._decoder.check(self._block8.bundle)
-        self.backend, self.choice = self._decoder.backend, self._decoder.choice
-
-    def encode(
-        self,
-        image: NDArray[Any],
-        *,
-        quality: float | None = None,
-        bpp: float | None = None,
-        budget: int | None = None,
-    ) -> bytes:
-        """Compress a picture with block8; see `Codec.encode`."""
-        return self._block8.encode(image, quality=quality, bpp=bpp, budget=budget)
-
-    def decode(self, data: bytes) -> NDArray[Any]:
-        """Rebuild a picture with the network; see `Codec.decode`."""
-        return self._block8.decode(data, decoder=self._decoder)
-
-    def swap_sessions(self, change: Callable[[str, Session], Session]) -> None:
-        """See `Codec.swap_sessions`."""
-        self._decoder._synthesis = change("synthesis", self._decoder._synthesis)
 
 
 class TransformSubject(Codec):

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     Feed = dict[str, NDArray[np.generic]]
 
-NETWORKS = ("analysis", "synthesis")
 RUNS = 5
 
 _MOST_FEED_BYTES = 1 << 28
@@ -147,7 +146,7 @@ def measure_layers(
     threads: int,
     runs: int = RUNS,
 ) -> list[LayerTable]:
-    """Time the layers of both networks on the windows of one picture.
+    """Time the layers of a codec's networks on the windows of one picture.
 
     Args:
         codec: As it was profiled.
@@ -183,16 +182,18 @@ def _note(tap: Tap) -> str:
 
 @contextmanager
 def tapped(codec: Codec) -> Iterator[dict[str, Tap]]:
-    """Put a tap before both networks inside the block. Codecs of networks hold them as `_analysis`, `_synthesis`."""
-    holder: Any = codec
-    taps = {network: Tap(getattr(holder, f"_{network}")) for network in NETWORKS}
+    """Put a tap before each network of a codec inside the block."""
+    taps: dict[str, Tap] = {}
+
+    def tap(network: str, session: Session) -> Session:
+        taps[network] = Tap(session)
+        return taps[network]
+
+    codec.swap_sessions(tap)
     try:
-        for network, tap in taps.items():
-            setattr(holder, f"_{network}", tap)
         yield taps
     finally:
-        for network, tap in taps.items():
-            setattr(holder, f"_{network}", tap.session)
+        codec.swap_sessions(lambda network, _: taps[network].session)
 
 
 def _engine_table(

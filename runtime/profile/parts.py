@@ -20,7 +20,7 @@ from farlook.runtime.block8.codec import Block8Codec
 from farlook.runtime.block8.job import slices_of, step_of
 from farlook.runtime.block8.threads import in_order
 from farlook.runtime.codec import DEFAULT_QUALITY
-from farlook.runtime.profile.layers import NETWORKS, TimesLayers, tapped
+from farlook.runtime.profile.layers import TimesLayers, tapped
 from farlook.runtime.profile.measure import DECODE, ENCODE
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from farlook.runtime.backends.base import Session
     from farlook.runtime.codec import Codec
 
 Parts = dict[str, dict[str, list[float]]]
@@ -37,6 +38,8 @@ TRANSFORM = "transform"
 """Colours and the lapped transform: pixels to coefficients."""
 ENTROPY = "entropy coder"
 """Quantisation, contexts and entropy coder: coefficients to packets."""
+
+_DIRECTIONS = {"analysis": ENCODE, "synthesis": DECODE}
 
 
 def measure_parts(codec: Codec, image: NDArray[Any], target: Mapping[str, Any], runs: int) -> Parts:
@@ -50,9 +53,18 @@ def measure_parts(codec: Codec, image: NDArray[Any], target: Mapping[str, Any], 
     """
     if isinstance(codec, Block8Codec):
         return {ENCODE: _block8(codec, image, target, runs)} if not set(target) - {"quality"} else {}
-    if isinstance(getattr(codec, "_analysis", None), TimesLayers):
-        return _engines(codec, image, target, runs)
-    return {}
+    return _engines(codec, image, target, runs) if _runs_engines(codec) else {}
+
+
+def _runs_engines(codec: Codec) -> bool:
+    found: list[bool] = []
+
+    def look(_: str, session: Session) -> Session:
+        found.append(isinstance(session, TimesLayers))
+        return session
+
+    codec.swap_sessions(look)
+    return any(found)
 
 
 def _block8(
@@ -82,8 +94,8 @@ def _engines(codec: Codec, image: NDArray[Any], target: Mapping[str, Any], runs:
     with tapped(codec) as taps:
         codec.decode(codec.encode(image, **target))
     parts: Parts = {}
-    for direction, network in zip((ENCODE, DECODE), NETWORKS, strict=True):
-        tap, found = taps[network], parts.setdefault(direction, {})
+    for network, tap in taps.items():
+        found = parts.setdefault(_DIRECTIONS[network], {})
         if not isinstance(tap.session, TimesLayers):
             continue
         for number in range(1 + runs):

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from farlook.runtime.bundle import find_bundle, shipped_decoders
+from farlook.runtime.codec import Codec
 from farlook.runtime.errors import BackendError, UsageError
 from farlook.runtime.profile.layers import LayerTable, measure_layers, read_events, tapped
+from farlook.runtime.profile.parts import measure_parts
 
 
 def event(name, ts, dur, **args):
@@ -67,6 +70,16 @@ def test_both_networks_of_a_codec(codec, kodim):
 def test_a_codec_without_networks(block8, kodim):
     with pytest.raises(UsageError, match="no networks"):
         measure_layers(block8, kodim[:32, :32], {}, precision="fp32", threads=1)
+
+
+@pytest.mark.parametrize("name", shipped_decoders())
+def test_a_decoder_for_the_ground_has_one_network(name, kodim):
+    pytest.importorskip("onnxruntime")
+    ground = Codec.load(find_bundle(name).path, "ort", 1)
+    [table] = measure_layers(ground, kodim[:64, :64], {}, precision="fp32", threads=1, runs=1)
+    assert table.network == "synthesis"
+    assert table.layers
+    assert measure_parts(ground, kodim[:64, :64], {}, 1) == {}
 
 
 def test_taps_note_what_networks_are_given_and_leave_no_trace(codec, kodim):
