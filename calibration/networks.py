@@ -134,16 +134,17 @@ def measure_ranges(
         for name, network in networks.items()
     }
     codec.swap_sessions(lambda name, _: recorders[name])
-    left, picture = set(SWEEP), None
+    left, last = set(SWEEP), None
     for index, given in enumerate(pictures):
-        picture = fit(given)
+        picture = last = fit(given)
         for offset in range(0, len(SWEEP), len(SWEEP) // _EACH):
             quality = SWEEP[(index + offset) % len(SWEEP)]
             codec.decode(codec.encode(picture, quality=quality))
             left.discard(quality)
         advance()
-    for quality in sorted(left) if picture is not None else ():
-        codec.decode(codec.encode(picture, quality=quality))
+    if last is not None:
+        for quality in sorted(left):
+            codec.decode(codec.encode(last, quality=quality))
     for name, network in networks.items():
         if not recorders[name].runs:
             raise BundleError(f"{network.label}: the codec never ran this graph")
