@@ -122,7 +122,11 @@ class _Writer:
         if (name, axis) not in self._done:
             stem = f"{name}_axis{axis}"
             integers, scales = quantise_weight(self.known[name], axis, f"the weight {name!r}")
-            values: dict[str, NDArray[Any]] = {"q": integers, "scale": scales, "zero": np.zeros(len(scales), np.int8)}
+            values: dict[str, NDArray[Any]] = {
+                "q": integers,
+                "scale": scales,
+                "zero": np.zeros(len(scales), np.int8),
+            }
             inputs = [self._names.fresh(f"{stem}_{end}") for end in values]
             self.known.update(zip(inputs, values.values(), strict=True))
             target = self._names.fresh(f"{stem}_dq")
