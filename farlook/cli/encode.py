@@ -23,6 +23,7 @@ from farlook.cli.options import (
     Quality,
     Roi,
     Threads,
+    Tune,
     Verbose,
 )
 from farlook.runtime.backends.base import FP32
@@ -46,6 +47,8 @@ farlook encode photo.png photo.flk --budget 900 --mtu 250
 farlook encode photo.png photo.flk --bpp 0.3 --roi 40,20,32,32,8
 
 farlook encode photo.png packets/ --packets --bpp 0.5
+
+farlook encode photo.png photo.flk --bpp 0.1 --tune ms-ssim
 """
 
 
@@ -65,6 +68,7 @@ def encode(
     interleave: Interleave = None,
     roi: Roi = None,
     depth: Depth = None,
+    tune: Tune = None,
     packets: Annotated[
         bool,
         typer.Option(
@@ -83,6 +87,7 @@ def encode(
         "interleave": interleave,
         "roi": [_region(text) for text in roi or ()] or None,
         "depth": depth,
+        "tune": tune,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     opened = Codec.load(codec, backend, threads, precision)

@@ -85,6 +85,16 @@ Roi = Annotated[
         show_default=False,
     ),
 ]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        "--tune",
+        help="block8: the measure to be good by, psnr (the default) or ms-ssim: smoother, with more of the bytes where "
+        "there is little contrast; decode with --decoder neural:ms-ssim.",
+        metavar="psnr|ms-ssim",
+        show_default=False,
+    ),
+]
 Depth = Annotated[
     int | None,
     typer.Option(

@@ -32,6 +32,7 @@ from farlook.runtime.block8.roi import finer_map
 from farlook.runtime.block8.stream import DIGEST_BYTES, LAYOUTS, PREAMBLE, Header, read_stream, salvage
 from farlook.runtime.block8.stream_encoder import StreamEncoder
 from farlook.runtime.block8.threads import in_order, thread_count
+from farlook.runtime.block8.tune import PSNR, tuned
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import BundleError, UnknownCodecError, UsageError
 from farlook.runtime.images import check_image
@@ -63,7 +64,7 @@ class Block8Codec(Codec):
         variant: The C core's vector width, see `farlook.kernels.block8.Core`; all give the same bytes.
     """
 
-    options = ("mtu", "layout", "interleave", "roi", "depth", "threads")
+    options = ("mtu", "layout", "interleave", "roi", "depth", "tune", "threads")
     deep = True
 
     def __init__(
@@ -96,6 +97,7 @@ class Block8Codec(Codec):
         interleave: bool = True,
         roi: Sequence[Sequence[float]] = (),
         depth: int | None = None,
+        tune: str = PSNR,
         threads: int = 0,
     ) -> bytes:
         """Compress a picture.
@@ -116,6 +118,9 @@ class Block8Codec(Codec):
             roi: Regions (x, y, width, height[, weight]) in pixels that get more of the bytes; a weight of 4,
                 the default, brings their error down to about a quarter. Layout "tiles" only.
             depth: Bits of a sample that count, 9 to 16, of a uint16 picture; 16 if not given.
+            tune: "psnr", or "ms-ssim": no latents above half the highest frequency, finer steps where there is
+                little contrast. Best decoded by the network "ms-ssim", readable by every decoder; a quality takes
+                more bytes than by "psnr". Layout "tiles" only.
             threads: 0 takes as many as the codec was opened with; the bytes do not depend on it.
 
         Returns:
@@ -126,7 +131,9 @@ class Block8Codec(Codec):
             UsageError: More than one target is given, or an option lies outside its range.
             TargetError: Even the coarsest steps take more than `bpp` or `budget` allow.
         """
-        job = self._job(image, mtu=mtu, interleave=interleave, roi=roi, depth=depth, threads=threads)
+        job = self._job(
+            image, mtu=mtu, interleave=interleave, roi=roi, depth=depth, tune=tune, threads=threads
+        )
         with stage("coding"):
             return b"".join(_pieces(job, quality, bpp, budget, layout))
 
@@ -337,6 +344,7 @@ class Block8Codec(Codec):
         interleave: bool = True,
         roi: Sequence[Sequence[float]] = (),
         depth: int | None = None,
+        tune: str = PSNR,
         threads: int = 0,
     ) -> Job:
         store = None
@@ -346,7 +354,7 @@ class Block8Codec(Codec):
         else:
             image = check_image(image, deep=True)
             geometry = geometry_of(image, depth)
-        return Job(
+        job = Job(
             self._core,
             image,
             geometry,
@@ -357,6 +365,7 @@ class Block8Codec(Codec):
             bool(interleave) and may_interleave(geometry),
             store,
         )
+        return tuned(job, tune)
 
     def _read(self, data: bytes, threads: int) -> tuple[Header, Sequence[Packet], Coefficients]:
         """A whole stream's packets and coefficients."""
@@ -421,6 +430,8 @@ def _pieces(
         return chain([PREAMBLE], job.code(step) if room is None else code_within(job, room))
     if layout not in LAYOUTS:
         raise UsageError(f"there is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}")
+    if job.kept is not None:
+        raise UsageError("tune ms-ssim needs the layout tiles")
     if job.finer is not None:
         raise UsageError("regions of interest need the layout tiles")
     return chain([PREAMBLE], code_layers(job, step) if room is None else code_layers_within(job, room))

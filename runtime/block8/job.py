@@ -75,6 +75,7 @@ class Job:
         threads: How many to work with; the bytes do not depend on it.
         interleave: Put units that touch into different packets.
         store: int16 [units, 1536], the whole picture's coefficients, if a GPU has transformed it.
+        kept: int16 [1536], 1 for the coefficients of a unit that are coded and 0 for others; None: all are.
     """
 
     core: Core
@@ -86,6 +87,7 @@ class Job:
     threads: int
     interleave: bool = False
     store: NDArray[np.int16] | None = None
+    kept: NDArray[np.int16] | None = None
 
     def settings(self, step: int, header_step: int | None = None) -> Settings:
         """How the core codes this picture at a step, given by its index.
@@ -125,15 +127,17 @@ class Job:
 
     def encode_rows(self, begin: int, end: int, settings: Settings) -> list[Packet]:
         """Code the rows of units [begin, end)."""
-        if self.store is not None:
+        if self.store is not None or self.kept is not None:
             return self.core.encode_stored(self.store_rows(begin, end, settings), begin, end, settings)
         return self.core.encode_rows(self.image, begin, end, settings)
 
     def store_rows(self, begin: int, end: int, settings: Settings) -> NDArray[np.int16]:
         """The coefficients of the rows of units [begin, end)."""
         if self.store is not None:
-            return self.store[begin * self.geometry.units_x : end * self.geometry.units_x]
-        return self.core.store_rows(self.image, begin, end, settings)
+            store = self.store[begin * self.geometry.units_x : end * self.geometry.units_x]
+        else:
+            store = self.core.store_rows(self.image, begin, end, settings)
+        return store if self.kept is None else store * self.kept
 
     def for_budget(self, budget: int) -> Job:
         """The job, interleaved only if slices have several packets at this budget in bytes."""
