@@ -13,6 +13,7 @@ from farlook.models.block8_paper_bundle import weights_digest
 from farlook.models.ground import BLOCK, LATENTS
 from farlook.models.ground_training import load_ground
 from farlook.models.neural_finish import as_halves
+from farlook.runtime.block8.tune import PSNR
 from farlook.runtime.bundle import GROUND_LAYOUT
 from farlook.runtime.errors import TrainingError
 
@@ -69,8 +70,10 @@ def export_ground(
         f"{verified.largest:.2g} levels at most, reaches {halo} pixels"
     )
     config = saved.meta["config"]
+    measure = config.get("measure", PSNR)  # the first runs knew no other
+    name = config["size"] if measure == PSNR else measure
     coding = {
-        "codec": f"{GROUND_LAYOUT}-{config['size']}",
+        "codec": f"{GROUND_LAYOUT}-{name}",
         "layout": GROUND_LAYOUT,
         "block8": saved.meta["block8"],
         "steps": list(config["draw"]["steps"]),

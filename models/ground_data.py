@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from farlook.kernels.block8 import Coefficients, Geometry, step_size
+from farlook.kernels.block8 import Coefficients, Geometry
 from farlook.runtime.block8.conceal import conceal
 from farlook.runtime.block8.decode import synthesise
-from farlook.runtime.block8.latents import blocks_of_units, luma_latents
+from farlook.runtime.block8.job import Job
+from farlook.runtime.block8.latents import blocks_of_units, luma_latents, unit_steps
 from farlook.runtime.block8.stream import read_header, read_packet
 from farlook.runtime.block8.threads import in_order
+from farlook.runtime.block8.tune import MS_SSIM, PSNR, tuned
 from farlook.runtime.errors import MissingExtraError
 
 try:
@@ -73,36 +75,58 @@ class Loss:
     interleaved: bool
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What the linear decoder makes of a crop's stream.
+
+    Attributes:
+        image: uint8, the crop's shape.
+        latents: Luma's, int16 [64, block rows, block columns].
+        step: float32 [block rows, block columns].
+        lost: bool of the same shape.
+    """
+
+    image: NDArray[np.uint8]
+    latents: NDArray[np.int16]
+    step: NDArray[np.float32]
+    lost: NDArray[np.bool_]
+
+
 def code_crop(
-    core: Core, crop: NDArray[np.uint8], step: int, loss: Loss | None, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.bool_]]:
+    core: Core,
+    crop: NDArray[np.uint8],
+    step: int,
+    loss: Loss | None,
+    rng: np.random.Generator,
+    tune: str = PSNR,
+) -> Decoded:
     """Code a crop and decode what is not lost.
 
     Args:
         core: block8's.
         crop: uint8 [height, width] or [height, width, 3].
-        step: Index of the step.
+        step: Index of the coarsest step.
         loss: What is lost; None for nothing.
         rng: Draws what is lost.
-
-    Returns:
-        The linear decoder's picture, luma's latents, and which blocks are lost.
+        tune: What the encoder is to be good by, see `farlook.runtime.block8.tune`.
     """
     height, width = crop.shape[:2]
     geometry = Geometry(width, height, 1 if crop.ndim == 2 else 3, 8)
-    settings = core.settings(geometry, step=step, mtu=MTU)
+    job = tuned(Job(core, crop, geometry, MTU, bytes(2), None, 1), tune)
+    settings = job.settings(step)
+    header = read_header(settings.header)
     packets = [
-        read_packet(packet.data, settings.header)
-        for packet in core.encode_rows(crop, 0, geometry.units_y, settings)
+        read_packet(packet.data, settings.header) for packet in job.encode_rows(0, geometry.units_y, settings)
     ]
     coefficients = Coefficients(geometry)
-    core.decode(geometry, packets, coefficients)
+    core.decode(geometry, packets, coefficients, has_finer=header.has_finer)
+    steps = blocks_of_units(unit_steps(coefficients, header, packets), coefficients)
     if loss is not None:
         coefficients.known[lost_units(geometry, loss, rng)] = 0
-    lost = np.asarray(blocks_of_units(coefficients.known == 0, coefficients))
+    lost = blocks_of_units(coefficients.known == 0, coefficients)
     conceal(coefficients)
-    image = synthesise(core, read_header(settings.header), coefficients, 1)
-    return image, luma_latents(coefficients), lost
+    image = synthesise(core, header, coefficients, 1)
+    return Decoded(image, luma_latents(coefficients), steps.astype(np.float32), np.asarray(lost, np.bool_))
 
 
 def lost_units(geometry: Geometry, loss: Loss, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -146,12 +170,14 @@ class DrawConfig:
         grey: Share of crops that are coded grey.
         lossy: Share of crops that lose units.
         most: Greatest share of packets that is lost.
+        tuned: Share of crops that are coded for MS-SSIM.
     """
 
     steps: tuple[int, int] = (330, 645)
     grey: float = 0.5
     lossy: float = 0.2
     most: float = 0.35
+    tuned: float = 0.0
 
 
 def _coded(
@@ -165,23 +191,17 @@ def _coded(
         loss = Loss(config.most * rng.random(), units, bool(rng.random() < 0.75))
     grey = bool(rng.random() < config.grey)
     crop = grey_of(pixels) if grey else np.ascontiguousarray(pixels)
-    image, latents, lost = code_crop(core, crop, step, loss, rng)
-    return tensors_of(image, latents, np.full(lost.shape, step_size(step), np.float32), lost, crop)
+    tune = MS_SSIM if rng.random() < config.tuned else PSNR
+    return tensors_of(code_crop(core, crop, step, loss, rng, tune), crop)
 
 
-def tensors_of(
-    image: NDArray[np.uint8],
-    latents: NDArray[np.int16],
-    step: NDArray[np.float32],
-    lost: NDArray[np.bool_],
-    target: NDArray[np.uint8],
-) -> tuple[Tensor, ...]:
+def tensors_of(decoded: Decoded, target: NDArray[np.uint8]) -> tuple[Tensor, ...]:
     """One sample's tensors, in the order of `Coded`."""
     return (
-        _planes(image),
-        torch.from_numpy(latents.astype(np.float32)),
-        torch.from_numpy(step)[None],
-        torch.from_numpy(lost.astype(np.float32))[None],
+        _planes(decoded.image),
+        torch.from_numpy(decoded.latents.astype(np.float32)),
+        torch.from_numpy(decoded.step)[None],
+        torch.from_numpy(decoded.lost.astype(np.float32))[None],
         _planes(target),
     )
 

@@ -3,7 +3,8 @@
     pictures --crops, block8--> linear picture, latents --network--> picture --loss--> model.safetensors
 
 Every twentieth picture is kept out of the training and measured at the end. The loss of a crop is its squared
-error as a share of the linear decoder's: so all qualities count alike, as a gain in dB does.
+error as a share of the linear decoder's: so all qualities count alike, as a gain in dB does. For MS-SSIM, what lacks
+luma's to 1 is three quarters of the loss, as such a share too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from farlook.kernels.block8_tables import Tables
 from farlook.models.crops import load_pool
 from farlook.models.data import describe_images
 from farlook.models.progress import progress_bars
+from farlook.runtime.block8.tune import MS_SSIM, PSNR, TUNES
 from farlook.runtime.bundle import find_bundle
 from farlook.runtime.errors import MissingExtraError, TrainingError, UsageError
 
@@ -33,6 +35,7 @@ try:
     from farlook.models.loop import Measured, Stage, Trainer, TrainingState, open_run, stage_seed
     from farlook.models.neural_config import Machine
     from farlook.models.schedule import Descent
+    from farlook.models.similarity import ms_ssim
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "train", "to train") from error
 
@@ -49,6 +52,11 @@ MODEL = "model.safetensors"
 CODEC = "block8-ground"
 
 _FLOOR = 0.02
+_SIMILARITY, _LEAST_UNLIKE = 0.75, 1e-3
+
+TUNED = {PSNR: 0.0, MS_SSIM: 0.75}
+"""Share of crops that the encoder tunes for MS-SSIM, by what a network is trained for."""
+
 _HELD_OUT = 20
 _CHECKED = 128
 """Crops of pictures that were held out, over which the gain is measured at the end."""
@@ -67,6 +75,7 @@ class GroundTraining:
         crop: Side of a crop, a multiple of 32.
         lr: Learning rate at the start.
         seed: Of weights, crops, steps and losses.
+        measure: What to be good by, "psnr" or "ms-ssim".
         draw: What a crop's coding is drawn from.
 
     Raises:
@@ -79,11 +88,14 @@ class GroundTraining:
     crop: int = 128
     lr: float = 2e-3
     seed: int = 0
+    measure: str = PSNR
     draw: DrawConfig = field(default_factory=DrawConfig)
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise UsageError(f"size is {self.size!r}; it must be one of {', '.join(SIZES)}")
+        if self.measure not in TUNES:
+            raise UsageError(f"measure is {self.measure!r}; it must be one of {', '.join(TUNES)}")
         if self.steps < 1 or self.batch < 1 or not 0 <= self.seed < 2**32:
             raise UsageError("steps and batch must be at least 1, and the seed from 0 to 2^32 - 1")
         if self.crop < 32 or self.crop % 32 or self.crop > 768:
@@ -228,11 +240,22 @@ def _batch_loss(
         with torch.autocast(device.type, torch.bfloat16, enabled=machine.bf16):
             found = model(coded.image, coded.latents, coded.step, coded.lost)
         ours, linear = errors(found, coded.target), errors(coded.image, coded.target)
-        floor = _FLOOR * coded.step[:, 0, 0, 0] ** 1.5  # so that flat crops do not rule
+        floor = _FLOOR * coded.step.mean((1, 2, 3)) ** 1.5  # so that flat crops do not rule
         figures = {"psnr": _psnr(ours), "gain": _psnr(ours) - _psnr(linear)}
-        return Measured((ours / (linear + floor)).mean(), figures)
+        shares = ours / (linear + floor)
+        if config.measure == MS_SSIM:
+            lacking = unlike(found, coded.target) / (unlike(coded.image, coded.target) + _LEAST_UNLIKE)
+            shares = _SIMILARITY * lacking + (1 - _SIMILARITY) * shares
+        return Measured(shares.mean(), figures)
 
     return loss
+
+
+def unlike(found: Tensor, target: Tensor) -> Tensor:
+    """What MS-SSIM of the lumas of pictures of 0 to 255 lacks to 1: [n]."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=found.device)[None, :, None, None] / 255
+    one, other = ((picture.float() * weights).sum(1, keepdim=True) for picture in (found, target))
+    return 1 - ms_ssim(one, other)
 
 
 def errors(found: Tensor, target: Tensor) -> Tensor:

@@ -48,6 +48,8 @@ farlook train block8-ground --data pictures/ -o runs/ground
 
 farlook train block8-ground -d pictures/ --size best --steps 200000
 
+farlook train block8-ground -d pictures/ --measure ms-ssim --start runs/ground/model.safetensors
+
 farlook export block8-ground -o ground.bundle -w runs/ground/model.safetensors
 """
 
@@ -143,6 +145,9 @@ def block8_ground(
     crop: Annotated[int, typer.Option("--crop", help="Side of a crop, a multiple of 32.", min=32)] = 128,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start.")] = 2e-3,
     seed: Seed = 0,
+    measure: Annotated[
+        str, typer.Option("--measure", help="What to be good by.", metavar="psnr|ms-ssim")
+    ] = "psnr",
     start: Annotated[
         Path | None, typer.Option("--start", help="Begin with these weights, of this size or a smaller one.")
     ] = None,
@@ -156,12 +161,14 @@ def block8_ground(
     """Train block8's decoder for the ground: a network that improves decoded pictures. Takes hours on a CPU."""
     import torch
 
-    from farlook.models.ground_training import GroundTraining, train_ground
+    from farlook.models.ground_data import DrawConfig
+    from farlook.models.ground_training import TUNED, GroundTraining, train_ground
     from farlook.models.neural_config import Machine
 
     if threads:
         torch.set_num_threads(threads)
-    config = GroundTraining(size=size, steps=steps, batch=batch, crop=crop, lr=lr, seed=seed)
+    draw = DrawConfig(tuned=TUNED[measure]) if measure in TUNED else DrawConfig()
+    config = GroundTraining(size, steps, batch, crop, lr, seed, measure, draw)
     with _saying_how_to_go_on(output):
         machine = Machine(device, compile_)
         path = train_ground(config, data, output, bundle=bundle, resume=resume, start=start, machine=machine)

@@ -41,12 +41,12 @@ WINDOW = 1024
 """Side of a window without its halo, in pixels: activations of it take about 200 MB."""
 
 CHOICES = ("auto", "linear", "neural")
-"""Decoders; "neural:NAME" takes the size "fast" or "best", or the bundle of that path."""
+"""Decoders; "neural:NAME" takes the network "fast", "best" or "ms-ssim", or the bundle of that path."""
 
-SIZES = ("fast", "best")
-"""Networks that are trained for every block8; not all of them need ship."""
+NETWORKS = ("fast", "best", "ms-ssim")
+"""Names of networks for the block8 that ships; the last is as small as the first, and trained for MS-SSIM."""
 
-_FAST = SIZES[0]
+_FAST = NETWORKS[0]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FINEST, _COARSEST = 0, 831
 
@@ -216,7 +216,7 @@ def open_decoder(
     """Load a ground decoder for streams of a block8 bundle.
 
     Args:
-        name: "fast" or "best", as they ship, or the path of a bundle.
+        name: One of `NETWORKS`, as they ship, or the path of a bundle.
         block8: Whose streams it is to decode.
         backend: See `NeuralDecoder`.
         threads: See `NeuralDecoder`.
@@ -228,7 +228,7 @@ def open_decoder(
         BackendError: No backend can run it.
     """
     shipped, known = f"{GROUND_LAYOUT}-{name}", shipped_decoders()
-    if shipped not in known and name in SIZES:
+    if shipped not in known and name in NETWORKS:
         raise UnknownCodecError(
             f"this farlook ships no {shipped}: name a bundle, as in neural:mine.bundle, or take linear"
         )
@@ -246,7 +246,7 @@ def parse_choice(choice: str) -> tuple[str, str]:
     kind, colon, name = choice.partition(":")
     if kind not in CHOICES or (colon and (kind != "neural" or not name)):
         raise UsageError(
-            f"there is no decoder {choice!r}: choose auto, linear, neural, neural:best or neural:BUNDLE"
+            f"there is no decoder {choice!r}: choose auto, linear, neural, neural:best, neural:ms-ssim or neural:BUNDLE"
         )
     return kind, name or _FAST
 

@@ -19,7 +19,7 @@ def test_the_fixed_transform_is_the_cores():
     rng = np.random.default_rng(2)
     coarse = rng.integers(40, 210, (8, 8)).astype(np.uint8)
     crop = np.kron(coarse, np.ones((8, 8), np.uint8)) + rng.integers(0, 30, (64, 64)).astype(np.uint8)
-    _, latents, _ = code_crop(core, crop, 0, None, rng)
+    latents = code_crop(core, crop, 0, None, rng).latents
     found = Transform(lapped=True, trained=False).analyse(torch.from_numpy(crop).float()[None] - 128)[0]
     across_then_down = found.reshape(8, 8, 8, 8).transpose(0, 1).reshape(64, 8, 8)
     np.testing.assert_allclose(latents / 4, across_then_down.detach(), atol=1.5)

@@ -36,19 +36,37 @@ def crops():
 
 def test_a_crop_is_coded_as_the_codec_codes_it(core):
     ramp = np.add.outer(np.arange(96), 2 * np.arange(96)).astype(np.uint8)
-    image, latents, lost = code_crop(core, ramp, 400, None, np.random.default_rng(0))
-    assert image.shape == (96, 96)
-    assert latents.shape == (64, 12, 12)
-    assert not lost.any()
+    found = code_crop(core, ramp, 400, None, np.random.default_rng(0))
+    assert found.image.shape == (96, 96)
+    assert found.latents.shape == (64, 12, 12)
+    assert not found.lost.any()
+    np.testing.assert_allclose(found.step, step_size(400))
     quality = 1 + (681 - 400) * 99 / 617
     codec = farlook.Codec.load("block8", threads=1)
-    np.testing.assert_array_equal(image, codec.decode(codec.encode(ramp, quality=quality, interleave=False)))
+    stream = codec.encode(ramp, quality=quality, interleave=False)
+    np.testing.assert_array_equal(found.image, codec.decode(stream))
+
+
+def test_a_crop_is_tuned_as_the_codec_tunes_it(core):
+    rng = np.random.default_rng(8)
+    crop = rng.integers(100, 156, (128, 128)).astype(np.uint8)
+    crop[:, :64] = 120 + rng.integers(0, 8, (128, 64))
+    found = code_crop(core, crop, 400, None, rng, "ms-ssim")
+    high = np.arange(64) // 8 >= 4
+    assert not found.latents[high].any()
+    assert found.step[:, -1].max() == pytest.approx(step_size(400), rel=0.02)
+    assert found.step[:, 0].max() < 0.6 * step_size(400)
+    quality = 1 + (681 - 400) * 99 / 617
+    codec = farlook.Codec.load("block8", threads=1)
+    stream = codec.encode(crop, quality=quality, interleave=False, tune="ms-ssim")
+    np.testing.assert_array_equal(found.image, codec.decode(stream))
 
 
 def test_what_is_lost_has_no_latents_but_its_mean(core):
     noise = np.random.default_rng(2).integers(0, 256, (128, 128, 3)).astype(np.uint8)
     loss = Loss(0.5, 3, interleaved=True)
-    _, latents, lost = code_crop(core, noise, 380, loss, np.random.default_rng(3))
+    found = code_crop(core, noise, 380, loss, np.random.default_rng(3))
+    latents, lost = found.latents, found.lost
     assert lost.any()
     assert not lost.all()
     assert not latents[1:, lost].any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from PIL import Image
 
 from farlook.models import checkpoint, ground_training
 from farlook.models.ground import GroundConfig
+from farlook.models.ground_data import DrawConfig
 from farlook.models.ground_training import (
     GroundTraining,
     errors,
     held_out,
     load_ground,
     train_ground,
+    unlike,
 )
 from farlook.models.loop import CHECKPOINT
 from farlook.models.neural_config import Machine
@@ -93,6 +96,26 @@ def test_a_twentieth_of_the_pictures_is_held_out_and_measured(tmp_path):
     saved = checkpoint.load(path)
     assert saved.meta["data"]["used"] == 2
     assert "gain_db" in saved.meta["figures"]
+
+
+def test_a_network_can_be_trained_for_ms_ssim(pictures, tmp_path):
+    config = settings(steps=60, lr=3e-3, measure="ms-ssim", draw=DrawConfig(steps=(560, 561), tuned=1.0))
+    path = train_ground(config, pictures, tmp_path / "run", machine=MACHINE, progress=False)
+    with (tmp_path / "run" / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.99
+    assert checkpoint.load(path).meta["config"]["measure"] == "ms-ssim"
+    with pytest.raises(UsageError, match="measure is 'ssim'"):
+        settings(measure="ssim")
+
+
+def test_what_ms_ssim_lacks_is_each_pictures_own():
+    target = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3)) * 255
+    found = target.clone()
+    found[1] += 40 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(4))
+    same, other = unlike(found, target).tolist()
+    assert same == pytest.approx(0, abs=1e-5)
+    assert 0.05 < other < 1
 
 
 def test_errors_are_each_pictures_own():
