@@ -97,10 +97,10 @@ class Transform(nn.Module):
 
     def border(self) -> Tensor:
         """The pre-filter over the 8 samples about a border: [8, 8]."""
-        eye = torch.eye(_HALF)
+        eye, none = torch.eye(_HALF), torch.zeros(_HALF, _HALF)
         flip = eye.flip(0)
         butterfly = torch.cat([torch.cat([flip, eye], 1), torch.cat([-flip, eye], 1)])
-        middle = torch.block_diag(eye, self.lap)
+        middle = torch.cat([torch.cat([eye, none], 1), torch.cat([none, self.lap], 1)])
         filtered: Tensor = butterfly.T @ middle @ butterfly / 2
         return filtered
 
@@ -121,13 +121,13 @@ class Transform(nn.Module):
 
     @staticmethod
     def _along(x: Tensor, matrix: Tensor) -> Tensor:
-        blocks = x.unflatten(2, (-1, BLOCK))
+        blocks = x.reshape(*x.shape[:2], -1, BLOCK)
         return (blocks @ matrix.T).flatten(2)
 
 
 def _borders(x: Tensor, matrix: Tensor) -> Tensor:
     """Apply a matrix to the 8 samples about each inner border of the rows."""
-    inner = x[:, :, _HALF:-_HALF].unflatten(2, (-1, BLOCK))
+    inner = x[:, :, _HALF:-_HALF].reshape(*x.shape[:2], -1, BLOCK)
     return torch.cat([x[:, :, :_HALF], (inner @ matrix.T).flatten(2), x[:, :, -_HALF:]], 2)
 
 
@@ -236,7 +236,7 @@ def train(pair: Pair, pool: CropPool, steps: int, report: Report) -> None:
         cost = coded.network + coded.linear + 2 * _LAMBDA * squared * coded.bits / CROP**2
         loss = (cost / step.flatten() ** 1.5).mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(pair.parameters(), 1.0)
         optimiser.step()
         descent.step()

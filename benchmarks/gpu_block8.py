@@ -108,14 +108,14 @@ def time_kernels(frame: Picture, seconds: float) -> dict[str, Any]:
     stride, size = np.int64(frame.strides[0]), (np.int32(geometry.width), np.int32(geometry.height))
     kind = "rgb" if geometry.bands == 3 else "grey"
 
-    # Without a look at the arrays, which takes the host longer than a small frame takes the GPU.
+    # Without a look at the arrays, which takes the host longer than a small frame takes the GPU. The lists keep them.
     def analyse(i: int) -> None:
-        name = f"b8_analysis_{kind}"
-        analysis._launch(name, geometry, stream, images[i].address, stride, *size, stores[i].address)
+        arguments = (images[i].address, stride, *size, stores[i].address)
+        analysis._launch(f"b8_analysis_{kind}", geometry, stream, arguments, ())
 
     def rebuild(i: int) -> None:
-        name = f"b8_synthesis_{kind}"
-        synthesis._launch(name, geometry, stream, stores[i].address, *size, images[i].address, stride)
+        arguments = (stores[i].address, *size, images[i].address, stride)
+        synthesis._launch(f"b8_synthesis_{kind}", geometry, stream, arguments, ())
 
     works: dict[str, Callable[[int], None]] = {
         "copy": lambda i: _copy(images[i], images[i - 1], stream),
