@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from farlook.benchmarks.program import make_parser, names, positive, run_program
 from farlook.benchmarks.report import beside, figure, processor, relative, table, write_json, write_text
@@ -25,7 +25,7 @@ from farlook.calibration.pictures import PictureSet
 from farlook.calibration.precision import PRECISIONS
 from farlook.calibration.verify import Verification, verify
 from farlook.runtime.backends.base import FP32
-from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles
+from farlook.runtime.bundle import BLOCK8_LAYOUT, Bundle, find_bundle, shipped_bundles, shipped_decoders
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,11 +42,12 @@ class Result:
     """One codec.
 
     Attributes:
-        codec: Its name.
+        codec: Its name; of a decoder for the ground, the bundle's.
         digest: First bytes of the bundle's coding digest.
         kept: Groups left in FP16, by network, of how many.
         groups: Groups of each network.
-        calibration_bd_rate: What INT8 costs on the pictures it was calibrated on.
+        calibrated_on: Pictures that ranges were measured on, without those held out.
+        judged: What the budget was measured on: the notes' `bd_rate`, `bd_rate_error` and `judged_on`.
         found: See `Verification`.
         seconds: What calibration and measurement took.
     """
@@ -55,7 +56,8 @@ class Result:
     digest: str
     kept: dict[str, list[str]]
     groups: dict[str, int]
-    calibration_bd_rate: float
+    calibrated_on: int
+    judged: dict[str, Any]
     found: Verification
     seconds: tuple[float, float]
 
@@ -66,14 +68,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="folder of pictures to measure on")
     parser.add_argument("--calibration", type=Path, required=True, help="folder of pictures to calibrate on")
     parser.add_argument(
-        "--codecs", type=names, help="names or bundles (default: all shipped ones with networks)"
+        "--codecs",
+        type=names,
+        help="names or bundles (default: all shipped ones with networks, decoders too)",
     )
     parser.add_argument("--limit", type=positive, default=24, help="pictures to measure on (default: 24)")
     parser.add_argument("--side", type=positive, default=320, help="middle of them, in pixels (default: 320)")
     parser.add_argument(
-        "--calibrate-on", type=positive, default=24, help="pictures to calibrate on (default: 24)"
+        "--calibrate-on",
+        type=positive,
+        default=24,
+        help="pictures to calibrate on, those held out for the budget included (default: 24)",
     )
-    parser.add_argument("--budget", type=float, default=1.0, help="BD-rate of INT8 on those, %% (default: 1)")
+    parser.add_argument(
+        "--budget", type=float, default=1.0, help="BD-rate of INT8 on those held out, %% (default: 1)"
+    )
     parser.add_argument(
         "--memory-codec", default="block8-paper", help="whose calibration to weigh; none: skip"
     )
@@ -92,12 +101,14 @@ def _run(options: Namespace, command: str) -> None:
 
 
 def _with_networks() -> list[str]:
-    return [name for name, path in shipped_bundles().items() if Bundle.open(path).layout != BLOCK8_LAYOUT]
+    codecs = [name for name, path in shipped_bundles().items() if Bundle.open(path).layout != BLOCK8_LAYOUT]
+    return codecs + list(shipped_decoders())
 
 
 def _measure(name: str, options: Namespace) -> Result:
     bundle = find_bundle(name)
-    print(f"{bundle.codec}: calibrating", file=sys.stderr)
+    label = name if name in shipped_decoders() else bundle.codec
+    print(f"{label}: calibrating", file=sys.stderr)
     settings = replace(_settings(options), keep=(AUTO,))
     start = time.perf_counter()
     with TemporaryDirectory() as folder:
@@ -105,17 +116,18 @@ def _measure(name: str, options: Namespace) -> Result:
         pictures = PictureSet(options.calibration, options.calibrate_on)
         notes = calibrate(bundle, path, pictures, settings, lambda text: print(f"  {text}", file=sys.stderr))
         middle = time.perf_counter()
-        print(f"{bundle.codec}: measuring", file=sys.stderr)
+        print(f"{label}: measuring", file=sys.stderr)
         tested = list(PictureSet(options.images, options.limit, options.side))
         found = verify(Bundle.open(path), tested, PRECISIONS, threads=options.threads)
     end = time.perf_counter()
     networks = notes["networks"]
     return Result(
-        bundle.codec,
+        label,
         bundle.digest[:4].hex(),
         {key: each["kept_fp16"] for key, each in networks.items()},
         {key: len(each["kept_fp16"]) + len(each["quantised"]) for key, each in networks.items()},
-        notes["bd_rate"],
+        notes["pictures"]["used"],
+        {key: notes[key] for key in ("bd_rate", "bd_rate_error", "judged_on")},
         found,
         (middle - start, end - middle),
     )
@@ -141,14 +153,14 @@ def _memory(options: Namespace) -> dict[str, tuple[float, float]]:
 
 
 def _probe(options: Namespace) -> str:
-    """Read pictures, then calibrate on them: how many were used, and the peaks of both in MiB."""
+    """Read pictures, then calibrate on them: how many there were, and the peaks of both in MiB."""
     pictures = PictureSet(options.calibration, options.calibrate_on, options.side)
     for _ in pictures:
         pass
-    reading = _peak()
+    reading, count = _peak(), pictures.used
     with TemporaryDirectory() as folder:
         calibrate(find_bundle(options.probe), Path(folder) / "probe.bundle", pictures, _settings(options))
-    return f"{pictures.used} {reading:.1f} {_peak():.1f}"
+    return f"{count} {reading:.1f} {_peak():.1f}"
 
 
 def _peak() -> float:
@@ -194,7 +206,17 @@ def _write(
 
 
 def _costs(results: list[Result]) -> str:
-    header = ("codec", "precision", "BD-rate %", "target", "held", "PSNR dB", "bytes %", "symbols flipped %")
+    header = (
+        "codec",
+        "precision",
+        "BD-rate %",
+        "+-",
+        "target",
+        "held",
+        "PSNR dB",
+        "bytes %",
+        "symbols flipped %",
+    )
     rows = []
     for result in results:
         for row in result.found.rows:
@@ -211,10 +233,11 @@ def _costs(results: list[Result]) -> str:
                     result.codec,
                     row.precision,
                     figure(row.change.bd_rate, 3, signed=True),
+                    _or_none(row.change.error, 3),
                     f"<= {target}",
                     held,
                     *figures,
-                    figure(row.flipped, 3),
+                    _or_none(row.flipped, 3),
                 )
             )
     return "## What FP16 and INT8 cost against FP32\n\n" + table(header, rows)
@@ -233,12 +256,31 @@ def _kept(results: list[Result]) -> str:
         for name, kept in result.kept.items()
     ]
     notes = [
-        f"{result.codec}: BD-rate {result.calibration_bd_rate:+.2f} % on the calibration's own pictures; "
+        f"{result.codec}: ranges of {result.calibrated_on} pictures; INT8's BD-rate {_judged(result.judged)}; "
         f"calibration took {result.seconds[0]:.0f} s, measurement {result.seconds[1]:.0f} s."
         for result in results
     ]
     text = "\n".join(f"- {note}" for note in notes)
     return f"## What `--keep-fp16 auto` chose\n\n{table(header, rows)}\n\n{text}"
+
+
+def _judged(judged: dict[str, Any]) -> str:
+    """The BD-rate that the budget was compared with, and what it was measured on."""
+    error, on = judged["bd_rate_error"], judged["judged_on"]
+    doubt = "" if error is None else f" +- {error:.2f}"
+    kind = "held out" if on["held_out"] else "of those, too"
+    return f"{judged['bd_rate']:+.2f}{doubt} % on {on['pictures']} {kind}"
+
+
+def _same(found: list[bool | None]) -> str:
+    """Whether decoders read the same symbols; "-" if the codec tells none."""
+    if False in found:
+        return "differ"
+    return "-" if None in found else "identical"
+
+
+def _or_none(value: float | None, digits: int) -> str:
+    return "-" if value is None else figure(value, digits)
 
 
 def _decoders(results: list[Result]) -> str:
@@ -248,11 +290,11 @@ def _decoders(results: list[Result]) -> str:
         for encoder in PRECISIONS:
             line = [c for c in result.found.crosses if c.encoder[1] == encoder]
             values = {c.decoder[1]: figure(c.psnr, 3) for c in line}
-            same = "identical" if all(c.identical for c in line) else "differ"
+            same = _same([c.identical for c in line])
             rows.append((result.codec, encoder, *(values[each] for each in PRECISIONS), same))
     return (
         "## Any encoder with any decoder\n\nPSNR in dB of the first two pictures, over all qualities. *Symbols* are "
-        f"what the decoders read from a stream before a network runs.\n\n{table(header, rows)}"
+        f'what the decoders read from a stream before a network runs; "-": no network encodes.\n\n{table(header, rows)}'
     )
 
 
@@ -269,9 +311,10 @@ def _weights(memory: dict[str, tuple[float, float]], codec: str) -> str:
 _INTRODUCTION = """# FP16 and INT8 against FP32
 
 {limit} pictures, the middle {side}x{side} pixels of each, at four qualities (10, 35, 65, 90), RGB. BD-rate is against
-the same codec in FP32. INT8 is the mixed graph that `farlook calibrate --keep-fp16 auto --budget {budget}` finds
-on {count} other pictures: what is not in INT8 is in FP16. *Symbols flipped* is the share of quantised latents that
-differ from those of the FP32 encoder.
+the same codec in FP32; +- is its standard error over the pictures. INT8 is the mixed graph that
+`farlook calibrate --keep-fp16 auto --budget {budget}` finds on {count} other pictures, some of which it holds out to
+measure the budget on: what is not in INT8 is in FP16. *Symbols flipped* is the share of quantised latents that differ
+from those of the FP32 encoder; a decoder for the ground has none ("-"), as block8's C core encodes.
 
     {command}
 
