@@ -1,9 +1,11 @@
 """Codecs as `farlook bench` takes them: `name:parameter` strings, and what each makes of a number of bytes.
 
     farlook:block8   farlook:block8:neural   farlook:block8:neural:best   farlook:mine.bundle
+    farlook:block8:mtu=400   farlook:block8:tune=ms-ssim:neural:ms-ssim
     jpeg   mozjpeg   jpeg2000   htj2k   webp:m6   webp:m6:half   avif:s6   jxl:e7
 
-A `?` after it (`mozjpeg?`) leaves a codec out where it is not installed.
+What contains "=" is an option of farlook's `encode`; options stand before the decoder. A `?` after it (`mozjpeg?`)
+leaves a codec out where it is not installed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from farlook.benchmarks.containers import container_bytes
 from farlook.benchmarks.other_codecs import Avif, Htj2k, Jpeg, Jpeg2000, JpegXl, Mozjpeg, Webp
 from farlook.benchmarks.pictures import luma
 from farlook.benchmarks.search import largest_within
+from farlook.benchmarks.specs import OURS, our_spec, read_options
 from farlook.runtime.errors import FarlookError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from farlook.benchmarks.codecs import ImageCodec
 
 _HALF = "half"
-_OURS = "farlook"
 
 
 class Coder(Protocol):
@@ -193,14 +195,14 @@ def open_spec(spec: str) -> BenchCodec:
     half = parameters[-1:] == [_HALF]
     if half:
         parameters.pop()
-    if name == _OURS:
-        coder: Any = _ours(spec, parameters)
+    if name == OURS:
         if half:
             raise UsageError(f"{spec}: {_HALF} is for other people's codecs")
+        coder: Any = _ours(spec)
         return BenchCodec(spec, coder, digest=coder.digest)
     if name not in KINDS:
         raise UsageError(
-            f"no codec is called {name!r}: choose from {_OURS}:CODEC[:DECODER], {', '.join(KINDS)}"
+            f"no codec is called {name!r}: choose from {OURS}:CODEC[:DECODER], {', '.join(KINDS)}"
         )
     coder = _other(spec, KINDS[name], parameters)
     return BenchCodec(spec, Half(coder) if half else coder, KINDS[name].settings)
@@ -236,10 +238,32 @@ def choose_specs(specs: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     return chosen, left_out
 
 
-def _ours(spec: str, parameters: Sequence[str]) -> Farlook:
-    if not parameters or not all(parameters):
-        raise UsageError(f"{spec!r} names no codec: write {_OURS}:CODEC or {_OURS}:CODEC:DECODER")
-    return Farlook(parameters[0], spec, ":".join(parameters[1:]))
+def _ours(spec: str) -> Farlook:
+    parts = our_spec(spec)
+    if parts is None or not all(spec.split(":")) or not parts.codec:
+        raise UsageError(
+            f"{spec!r} names no codec: write {OURS}:CODEC, {OURS}:CODEC:DECODER or {OURS}:CODEC:OPTION=VALUE:DECODER"
+        )
+    late = [
+        text for text in parts.decoder.split(":") if text.partition("=")[0].isidentifier() and "=" in text
+    ]
+    if late and not late[0].endswith(".bundle"):
+        raise UsageError(f"{spec}: options come before the decoder, {late[0]} does not")
+    options = read_options(spec, parts.options)
+    if "threads" in options:
+        raise UsageError(f"{spec}: all codecs are measured with one thread, so threads is no option here")
+    coder = Farlook(parts.codec, spec, parts.decoder, **options)
+    if options:
+        _try(spec, coder)
+    return coder
+
+
+def _try(spec: str, coder: Farlook) -> None:
+    """Encode a small picture: a value that cannot be is found before anything is measured."""
+    try:
+        coder.encode(np.zeros((64, 64), np.uint8), 50)
+    except (UsageError, TypeError, ValueError) as error:
+        raise UsageError(f"{spec}: {error}") from error
 
 
 def _other(spec: str, kind: Kind, parameters: Sequence[str]) -> ImageCodec:

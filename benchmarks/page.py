@@ -17,6 +17,7 @@ from farlook.benchmarks.page_data import Extras, page_data, set_name
 from farlook.benchmarks.page_html import codec_row, counted, html_table, joined, signed, three_digits, times
 from farlook.benchmarks.page_sections import how_section, latency_section, loss_section, pictures_section
 from farlook.benchmarks.page_styles import label
+from farlook.benchmarks.specs import our_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,9 +163,10 @@ def _merit_table(results: Results, tested: str) -> str:
     return html_table(header, rows, "matrix merit")
 
 
-def _encoder(spec: str) -> str:
-    """What encodes: of farlook's codecs, which may have several decoders, the codec."""
-    return ":".join(spec.split(":")[:2]) if spec.startswith("farlook:") else spec
+def _encoder(spec: str) -> object:
+    """What encodes: of farlook's codecs, which may have several decoders, the codec and its options."""
+    ours = our_spec(spec)
+    return spec if ours is None else ours.encoder
 
 
 def _found_deltas(results: Results, tested: str, metric: Metric) -> list[tuple[float, int]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from farlook.benchmarks.specs import our_spec
+
 COLOURS = (
     "#c2410c",
     "#1d5fa8",
@@ -64,11 +66,14 @@ def label(spec: str) -> str:
 
     >>> label("webp:m6:half"), label("farlook:block8:neural"), label("farlook:runs/mine.bundle")
     ('WebP m6, half size', 'block8, neural decoder', 'mine')
+    >>> label("farlook:block8:tune=ms-ssim:neural:ms-ssim")
+    'block8, tune=ms-ssim, neural ms-ssim decoder'
     """
+    ours = our_spec(spec)
+    if ours is not None and ours.codec:
+        decoder = " ".join(map(_stem, ours.decoder.split(":")))
+        return ", ".join([_stem(ours.codec), *ours.options, *([f"{decoder} decoder"] if decoder else [])])
     name, *parameters = spec.split(":")
-    if name == "farlook" and parameters:
-        codec, *decoder = (PurePath(text).stem if text.endswith(".bundle") else text for text in parameters)
-        return codec + (f", {' '.join(decoder)} decoder" if decoder else "")
     half = parameters[-1:] == ["half"]
     words = [_NAMES.get(name, name), *parameters[: len(parameters) - half]]
     return " ".join(words) + (", half size" if half else "")
@@ -94,12 +99,15 @@ def styles(specs: list[str], references: list[str]) -> dict[str, Style]:
     return found
 
 
+def _stem(text: str) -> str:
+    """A bundle's name instead of its path, which is nobody's business."""
+    return PurePath(text).stem if text.endswith(".bundle") else text
+
+
 def _colour(spec: str) -> int:
-    name = spec.split(":", maxsplit=1)[0]
-    if spec.startswith("farlook:block8:"):
+    ours = our_spec(spec)
+    if ours is None:
+        return _FAMILIES.get(spec.split(":", maxsplit=1)[0], 8)
+    if ours.decoder:
         return 0
-    if spec == "farlook:block8":
-        return 1
-    if name == "farlook":
-        return 7 if spec.count(":") == 1 else 0
-    return _FAMILIES.get(name, 8)
+    return 1 if ours.codec == "block8" else 7

@@ -85,7 +85,8 @@ def finer_by_contrast(job: Job) -> NDArray[np.uint8]:
 
     contrast = np.concatenate(list(in_order(work, slices_of(job.geometry), job.threads)))
     indices = _POWER * _INDICES_AN_OCTAVE / _PARTS * (contrast.max() - contrast)
-    return (np.rint(np.minimum(indices, _MOST) / _GRAIN) * _GRAIN).astype(np.uint8)
+    finer: NDArray[np.uint8] = (np.rint(np.minimum(indices, _MOST) / _GRAIN) * _GRAIN).astype(np.uint8)
+    return finer
 
 
 def _contrast(geometry: Geometry, store: NDArray[np.int16], row: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from farlook.benchmarks import block8_codec
+from farlook.benchmarks.bench_setup import crop_file
 from farlook.benchmarks.jpeg import decode_jpeg, encode_jpeg, scale_within
 from farlook.runtime.errors import StreamError
 
@@ -99,7 +100,7 @@ def make_results(tmp_path):
                 }
                 timings.append({**key, **when, "points": [{"rate": rate, **seconds} for rate in rates]})
                 for rate in rates:
-                    crop = folder / "crops" / f"{number:03d}-{codec.replace(':', '-')}-{rate:g}.webp"
+                    crop = folder / "crops" / crop_file(number, codec, rate)
                     crop.write_bytes(piece.getvalue())
         for file_name, records in (("points.jsonl", points), ("timings.jsonl", timings)):
             (folder / file_name).write_text("".join(json.dumps(record) + "\n" for record in records))

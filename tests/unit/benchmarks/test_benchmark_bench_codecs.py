@@ -17,7 +17,10 @@ def piece(kodim):
     return np.ascontiguousarray(kodim[200:301, 300:433])
 
 
-@pytest.mark.parametrize("spec", ["farlook:block8", "jpeg2000", "webp:m4", "webp:m0:half", "jpeg2000:half"])
+@pytest.mark.parametrize(
+    "spec",
+    ["farlook:block8", "farlook:block8:tune=ms-ssim", "jpeg2000", "webp:m4", "webp:m0:half", "jpeg2000:half"],
+)
 @pytest.mark.parametrize("grey", [False, True])
 def test_files_keep_their_budgets_and_decode(piece, spec, grey):
     image = np.ascontiguousarray(piece[..., 1]) if grey else piece
@@ -68,6 +71,17 @@ def test_a_bundle_is_a_codec(piece, shipped):
         ("farlook:", "names no codec"),
         ("farlook:block8:half", "other people's"),
         ("farlook:block8-paper:neural", "one decoder only"),
+        ("farlook::neural", "names no codec"),
+        ("farlook:block8:tones=2", "block8 has no option tones: it has mtu, .*tune"),
+        ("farlook:block8:bpp=2", "block8 has no option bpp"),
+        ("farlook:block8:tune=", "not an option: write NAME=VALUE"),
+        ("farlook:block8:mtu=99:mtu=98", "given twice"),
+        ("farlook:block8:tune=sharp", "^farlook:block8:tune=sharp: there is no tune 'sharp'"),
+        ("farlook:block8:mtu=few", "^farlook:block8:mtu=few: mtu must be"),
+        ("farlook:block8:roi=all", "^farlook:block8:roi=all: "),
+        ("farlook:block8:threads=4", "one thread"),
+        ("farlook:block8:neural:tune=ms-ssim", "options come before the decoder"),
+        ("farlook:block8:tune=ms-ssim:half", "other people's"),
     ],
 )
 def test_a_mistyped_codec_is_an_error_even_with_a_question_mark(spec, message):
@@ -122,6 +136,28 @@ def test_a_decoder_reaches_the_codec(piece, monkeypatch):
     assert used == ["neural:best", network]
     assert "decoder neural:best (a reason)" in codec.description
     assert codec.digest == f"{block8.bundle.digest.hex()} and 0a0b"
+
+
+def test_options_reach_the_encoder(piece):
+    from farlook.runtime.codec import Codec
+
+    block8 = Codec.load("block8", threads=1)
+    codec = open_spec("farlook:block8:tune=ms-ssim:mtu=100:interleave=no")
+    options = {"tune": "ms-ssim", "mtu": 100, "interleave": False}
+    assert codec.encode(piece, 60) == block8.encode(piece, quality=60, **options)
+    assert codec.within(piece, [900])[0][1] == block8.encode(piece, budget=900, **options)
+    assert "tune=ms-ssim, mtu=100, interleave=False" in codec.description
+    assert codec.digest == block8.bundle.digest.hex()
+
+
+def test_options_go_with_a_decoder():
+    codec = open_spec("farlook:block8:tune=ms-ssim:linear")
+    assert "tune=ms-ssim" in codec.description
+    assert "decoder linear" in codec.description
+
+
+def test_a_codec_without_options_is_described_as_ever():
+    assert open_spec("farlook:block8").description == "farlook's block8, defaults, by quality"
 
 
 def test_block8_has_a_linear_and_a_neural_decoder(piece):

@@ -92,6 +92,15 @@ def test_two_decoders_of_a_codec_have_the_same_encoder(make_results):
     assert page.count("the same encoder") == 1
 
 
+def test_options_make_another_encoder(make_results):
+    tuned = "farlook:block8:tune=ms-ssim"
+    needed = {f"{tuned}:neural:ms-ssim": 0.4, tuned: 0.5, "farlook:block8:neural": 0.6}
+    folder = make_results(bytes_needed=needed)
+    page = render("t", [read_results(folder)], [folder], Extras())
+    assert page.count("the same encoder") == 1
+    assert "block8, tune=ms-ssim, neural ms-ssim decoder beside the others" in page
+
+
 def test_a_busy_machine_is_told(make_results, page):
     assert "The machine was busy" not in page
     folder = make_results("busy")

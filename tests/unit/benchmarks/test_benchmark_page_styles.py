@@ -7,6 +7,8 @@ from farlook.benchmarks.page_styles import COLOURS, label, reference_key, styles
 ALL = [
     "farlook:block8",
     "farlook:block8:neural",
+    "farlook:block8:tune=ms-ssim",
+    "farlook:block8:tune=ms-ssim:neural:ms-ssim",
     "farlook:fera",
     "farlook:mfca",
     "jpeg",
@@ -27,6 +29,8 @@ ALL = [
         ("farlook:block8:neural", "block8, neural decoder"),
         ("farlook:block8:neural:runs/a.bundle", "block8, neural a decoder"),
         ("farlook:/secret/place/mine.bundle", "mine"),
+        ("farlook:block8:tune=ms-ssim", "block8, tune=ms-ssim"),
+        ("farlook:block8:tune=ms-ssim:mtu=99:neural", "block8, tune=ms-ssim, mtu=99, neural decoder"),
         ("jpeg:half", "JPEG, half size"),
         ("avif:s6", "AVIF s6"),
         ("other", "other"),

@@ -30,6 +30,29 @@ def test_options_reach_the_codec(cli, block8, crop, photo, tmp_path):
     assert out.read_bytes() == block8.encode(crop)
 
 
+def test_tune_reaches_the_codec(cli, block8, crop, photo, tmp_path):
+    out = tmp_path / "a.flk"
+    assert cli("encode", photo, out, "--tune", "ms-ssim", "--bpp", 1).code == 0
+    assert out.read_bytes() == block8.encode(crop, tune="ms-ssim", bpp=1) != block8.encode(crop, bpp=1)
+    assert cli("encode", photo, out, "--tune", "psnr").code == 0
+    assert out.read_bytes() == block8.encode(crop)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--tune", "sharp"], "there is no tune 'sharp'; choose one of: psnr, ms-ssim"),
+        (["--tune", "ms-ssim", "--layout", "progressive"], "tune ms-ssim needs the layout tiles"),
+        (["--tune", "ms-ssim", "--codec", "block8-paper"], "tune"),
+    ],
+)
+def test_a_tune_that_cannot_be_is_an_error(cli, photo, tmp_path, tree, options, complaint):
+    result = cli("encode", photo, tmp_path / "a.flk", *options)
+    assert result.code == 2
+    assert complaint in result.complaint
+    assert tree(tmp_path) == ["photo.png"]
+
+
 def test_packets_are_files_of_at_most_the_mtu(block8, crop, packets):
     files = sorted(packets.iterdir())
     assert [file.name for file in files] == [f"{number:06}.packet" for number in range(len(files))]
