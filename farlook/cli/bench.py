@@ -42,8 +42,9 @@ def bench(
         typer.Option(
             "--codec",
             "-c",
-            help="farlook:CODEC, farlook:CODEC:DECODER, jpeg, mozjpeg, jpeg2000, htj2k, webp:m0 to m6, avif:s0 to "
-            "s10, jxl:e1 to e9; with :half at half resolution; with ? left out where it is not installed.",
+            help="farlook:CODEC, farlook:CODEC:OPTION=VALUE, either with :DECODER, jpeg, mozjpeg, jpeg2000, htj2k, "
+            "webp:m0 to m6, avif:s0 to s10, jxl:e1 to e9; with :half at half resolution; with ? left out where it "
+            "is not installed.",
             metavar="NAME,NAME,...",
         ),
     ] = _CODECS,

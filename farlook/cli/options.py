@@ -32,8 +32,8 @@ Decoder = Annotated[
     str,
     typer.Option(
         "--decoder",
-        help="block8: linear (the same bytes everywhere), neural (better pictures, by a network), neural:best or "
-        "neural:BUNDLE; auto: neural where it can be had.",
+        help="block8: linear (the same bytes everywhere), neural (better pictures, by a network), neural:best, "
+        "neural:ms-ssim or neural:BUNDLE; auto: neural where it can be had.",
         metavar="auto|linear|neural",
     ),
 ]

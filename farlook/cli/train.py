@@ -48,7 +48,7 @@ farlook train block8-ground --data pictures/ -o runs/ground
 
 farlook train block8-ground -d pictures/ --size best --steps 200000
 
-farlook train block8-ground -d pictures/ --measure ms-ssim --start runs/ground/model.safetensors
+farlook train block8-ground -d pictures/ --measure ms-ssim --steps 50000
 
 farlook export block8-ground -o ground.bundle -w runs/ground/model.safetensors
 """

@@ -233,3 +233,18 @@ def test_codecs_without_a_choice_of_decoders_say_so(kodim):
     stream = farlook.encode(np.ascontiguousarray(kodim[:32, :32]), "block8-paper")
     with pytest.raises(UsageError, match="decoder is of block8"):
         farlook.decode(stream, decoder="neural")
+
+
+def test_every_network_ships_and_gains_by_what_it_was_trained_for(codec, network, picture):
+    pytest.importorskip("scipy")
+    from farlook.benchmarks.metrics import ms_ssim
+    from farlook.benchmarks.pictures import luma
+
+    for tune, better, worse in (("psnr", "neural:best", "linear"), ("ms-ssim", "neural:ms-ssim", "neural")):
+        stream = codec.encode(picture, bpp=0.2, tune=tune)
+        ours, theirs = (codec.decode(stream, decoder=decoder) for decoder in (better, worse))
+        if tune == "psnr":
+            assert psnr(picture, ours) > psnr(picture, theirs) + 0.2
+        else:
+            lumas = [luma(image) for image in (picture, ours, theirs)]
+            assert ms_ssim(lumas[0], lumas[1]) > ms_ssim(lumas[0], lumas[2])
