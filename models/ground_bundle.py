@@ -10,7 +10,7 @@ from farlook.export import export_graph, verify_graph
 from farlook.export.bundle import write_ground_bundle
 from farlook.export.spec import GraphSpec
 from farlook.models.block8_paper_bundle import weights_digest
-from farlook.models.ground import BLOCK, LATENTS
+from farlook.models.ground import BLOCK, LATENTS, SIZES
 from farlook.models.ground_training import load_ground
 from farlook.models.neural_finish import as_halves
 from farlook.runtime.block8.tune import PSNR
@@ -71,7 +71,8 @@ def export_ground(
     )
     config = saved.meta["config"]
     measure = config.get("measure", PSNR)  # the first runs knew no other
-    name = config["size"] if measure == PSNR else measure
+    small = config["size"] == next(iter(SIZES))
+    name = config["size"] if measure == PSNR else measure if small else f"{config['size']}-{measure}"
     coding = {
         "codec": f"{GROUND_LAYOUT}-{name}",
         "layout": GROUND_LAYOUT,

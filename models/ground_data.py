@@ -120,11 +120,13 @@ def code_crop(
     ]
     coefficients = Coefficients(geometry)
     core.decode(geometry, packets, coefficients, has_finer=header.has_finer)
-    steps = blocks_of_units(unit_steps(coefficients, header, packets), coefficients)
     if loss is not None:
         coefficients.known[lost_units(geometry, loss, rng)] = 0
     lost = blocks_of_units(coefficients.known == 0, coefficients)
     conceal(coefficients)
+    steps = blocks_of_units(
+        unit_steps(coefficients, header, packets), coefficients
+    )  # of lost units the header's
     image = synthesise(core, header, coefficients, 1)
     return Decoded(image, luma_latents(coefficients), steps.astype(np.float32), np.asarray(lost, np.bool_))
 

@@ -4,7 +4,7 @@ Codec
 |-- NetworkCodec   two networks on a backend and an entropy coder: block8-paper
 |-- NeuralCodec    two networks, latents as the bundle describes them, a context coder: fera, aara, mrdcae, mfca
 |-- Block8Codec    tables and the C core: block8
-`-- GroundCodec    block8, decoded by a network: block8-ground-fast
+`-- GroundCodec    block8, decoded by a network: block8-ground-fast, -best, -ms-ssim
 """
 
 from __future__ import annotations

@@ -128,8 +128,26 @@ class DeviceArray:
         """DLPack's kind and number of the device."""
         return self.device
 
-    def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
-        """A DLPack capsule; work on `stream` will wait for the array, as the protocol asks."""
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,  # noqa: ARG002  # a capsule without a version fits all
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule; work on `stream` will wait for the array, as the protocol asks.
+
+        Raises:
+            BufferError: A copy is asked for, or another device than the array's: the array is given as it is.
+        """
+        if copy:
+            raise BufferError("farlook gives its own memory, and no copy of it: copy the array that takes it")
+        if dl_device is not None and tuple(map(int, dl_device)) != self.device:
+            raise BufferError(
+                f"the array lies on DLPack's device {self.device}, not {tuple(map(int, dl_device))}, and farlook does "
+                "not move it: take it where it is, then move it"
+            )
         if self.wait_for is not None and stream != -1:
             self.wait_for(LEGACY_STREAM if stream is None else int(stream), self.stream)
         return _export(self)
@@ -177,10 +195,11 @@ def read_capsule(capsule: Any, name: str, stream: int) -> DeviceArray:
         raise BackendError(
             f"{name} has a type that numpy lacks: DLPack code {tensor.code}, {tensor.bits} bits"
         )
-    dtype = np.dtype(f"{kinds[tensor.code]}{tensor.bits // 8}")
+    told = f"DLPack code {tensor.code}, {tensor.bits} bits"
+    dtype = _dtype(f"{kinds[tensor.code]}{tensor.bits // 8}", told, name)
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
     strides = tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else None
-    _check_order(shape, strides, name)
+    _check_order(shape, strides, name, 1)
     address = (tensor.data or 0) + tensor.byte_offset
     place = (int(tensor.device_type), int(tensor.device_id))
     return DeviceArray(address, shape, dtype, stream, capsule, device=place, read_only=read_only)
@@ -217,9 +236,8 @@ def _tensor_of(capsule: Any, name: str) -> tuple[_Tensor, bool]:
 
 
 def _by_interface(value: Any, interface: dict[str, Any], name: str, stream: int, cuda: Cuda) -> DeviceArray:
-    dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
-    strides = interface.get("strides")
-    _check_order(shape, None if strides is None else tuple(step // dtype.itemsize for step in strides), name)
+    dtype, shape = _dtype(interface["typestr"], interface["typestr"], name), tuple(interface["shape"])
+    _check_order(shape, interface.get("strides"), name, dtype.itemsize)
     address, read_only = interface["data"]
     number = cuda.place_of(int(address)) if int(address) else GPU  # of an array without elements it may be 0
     _check_place(HOST if number is None else CUDA, number or 0, name)
@@ -242,9 +260,24 @@ def _check_place(kind: int, number: int, name: str) -> None:
         )
 
 
-def _check_order(shape: tuple[int, ...], strides: tuple[int, ...] | None, name: str) -> None:
-    """Refuse anything but C order; strides are in elements, those of dimensions of 1 mean nothing."""
-    expected = 1
+def _dtype(text: str, told: str, name: str) -> np.dtype[Any]:
+    """numpy's type of that name; numpy has no floats of 8 bits, and no integers of 128."""
+    try:
+        return np.dtype(text)
+    except TypeError as error:
+        raise BackendError(f"{name} has a type that numpy lacks: {told}") from error
+
+
+def _check_order(shape: tuple[int, ...], strides: tuple[int, ...] | None, name: str, unit: int) -> None:
+    """Refuse anything but C order; strides of dimensions of 1 mean nothing.
+
+    Args:
+        shape: Of the array.
+        strides: Between elements, in units; None for C order.
+        name: What to call it in errors.
+        unit: An element's stride in what strides are counted in: its bytes, or 1 where elements are counted.
+    """
+    expected = unit
     for length, step in zip(reversed(shape), reversed(strides or ()), strict=False):
         if length > 1 and step != expected:
             raise BackendError(f"{name} is not in C order: make a contiguous copy of it")

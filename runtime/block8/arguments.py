@@ -26,6 +26,17 @@ def check_mtu(mtu: int) -> int:
     return int(mtu)
 
 
+def check_interleave(interleave: bool) -> bool:
+    """Refuse what is neither true nor false: a word such as "no" would count as true.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if isinstance(interleave, str) or interleave not in (False, True):
+        raise UsageError(f"interleave is true or false, not {interleave!r}")
+    return bool(interleave)
+
+
 def check_depth(dtype: np.dtype[Any], depth: int | None) -> int:
     """The bits of a sample that are coded.
 

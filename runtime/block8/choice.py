@@ -21,13 +21,16 @@ BYTE = 8
 
 @dataclass
 class DecoderChoice:
-    """A decoder, chosen once for many streams: see `farlook.runtime.block8.codec.Block8Codec.pick_decoder`.
+    """A decoder, chosen once for many streams, one after the other (not by several threads at once).
+
+    See `farlook.runtime.block8.codec.Block8Codec.pick_decoder`.
 
     Attributes:
         network: None for the linear decoder.
         reason: Why this and no other.
         falls_back: Whether the linear decoder takes over where the network must not or cannot; otherwise pictures
             of more than 8 bits are refused, and a network that fails is an error.
+        asked_for: Whether the network was asked for, by its backend, say: it is an error in any case if it fails.
         taken: What decoded the last picture, and why, as in "linear (asked for)".
         failure: How the network failed at the last picture, if the linear decoder took over; or empty.
     """
@@ -35,6 +38,7 @@ class DecoderChoice:
     network: NeuralDecoder | None
     reason: str
     falls_back: bool = False
+    asked_for: bool = False
     taken: str = ""
     failure: str = ""
 
@@ -72,7 +76,7 @@ class DecoderChoice:
         try:
             better = self.network.improve(image, header, packets, coefficients)
         except BackendError as error:
-            if not self.falls_back:
+            if self.asked_for or not self.falls_back:
                 raise
             self.failure = f"the neural one failed: {error}"
             self.taken = f"linear ({self.failure})"

@@ -14,6 +14,7 @@ from farlook.kernels.block8_tables import Tables
 from farlook.runtime.backends.base import FP32
 from farlook.runtime.block8.arguments import (
     check_depth,
+    check_interleave,
     check_mtu,
     geometry_of,
     geometry_of_sides,
@@ -24,7 +25,7 @@ from farlook.runtime.block8.conceal import LossyPicture, conceal, decode_each
 from farlook.runtime.block8.decode import GROUPS, check_plausible, decode_tiles, groups_of, synthesise
 from farlook.runtime.block8.gpu import is_device_array, picture_of, store_of
 from farlook.runtime.block8.job import Job, may_interleave, step_of
-from farlook.runtime.block8.neural import NeuralDecoder, choose_decoder
+from farlook.runtime.block8.neural import NeuralDecoder, choose_decoder, is_asked_for
 from farlook.runtime.block8.progressive import decode_layers
 from farlook.runtime.block8.rate import code_within
 from farlook.runtime.block8.rate_layers import code_layers, code_layers_within
@@ -32,7 +33,7 @@ from farlook.runtime.block8.roi import finer_map
 from farlook.runtime.block8.stream import DIGEST_BYTES, LAYOUTS, PREAMBLE, Header, read_stream, salvage
 from farlook.runtime.block8.stream_encoder import StreamEncoder
 from farlook.runtime.block8.threads import in_order, thread_count
-from farlook.runtime.block8.tune import PSNR, tuned
+from farlook.runtime.block8.tune import PSNR, check_tune, tuned
 from farlook.runtime.codec import DEFAULT_QUALITY, Codec
 from farlook.runtime.errors import BundleError, UnknownCodecError, UsageError
 from farlook.runtime.images import check_image
@@ -131,11 +132,9 @@ class Block8Codec(Codec):
             UsageError: More than one target is given, or an option lies outside its range.
             TargetError: Even the coarsest steps take more than `bpp` or `budget` allow.
         """
-        job = self._job(
-            image, mtu=mtu, interleave=interleave, roi=roi, depth=depth, tune=tune, threads=threads
-        )
+        job = self._job(image, mtu=mtu, interleave=interleave, roi=roi, depth=depth, threads=threads)
         with stage("coding"):
-            return b"".join(_pieces(job, quality, bpp, budget, layout))
+            return b"".join(_pieces(job, quality, bpp, budget, layout, tune))
 
     def encode_into(
         self,
@@ -168,9 +167,9 @@ class Block8Codec(Codec):
         """
         view = writable(buffer)
         self.check_options(options)
-        layout = options.pop("layout", "tiles")
+        layout, tune = options.pop("layout", "tiles"), options.pop("tune", PSNR)
         used = 0
-        for piece in _pieces(self._job(image, **options), quality, bpp, budget, layout):
+        for piece in _pieces(self._job(image, **options), quality, bpp, budget, layout, tune):
             if used + len(piece) <= len(view):
                 view[used : used + len(piece)] = piece
             used += len(piece)
@@ -210,7 +209,7 @@ class Block8Codec(Codec):
             step=step_of(quality),
             mtu=check_mtu(mtu),
             digest=self._digest,
-            interleave=bool(interleave) and may_interleave(geometry),
+            interleave=check_interleave(interleave) and may_interleave(geometry),
         )
         return StreamEncoder(self._core, geometry, settings)
 
@@ -275,7 +274,9 @@ class Block8Codec(Codec):
             UsageError: See `choose_decoder`.
             FarlookError: See `choose_decoder`.
         """
-        return DecoderChoice(*self.choose_decoder(choice, backend, precision), falls_back=choice == AUTO)
+        network, reason = self.choose_decoder(choice, backend, precision)
+        asked_for = is_asked_for(choice, backend, precision)
+        return DecoderChoice(network, reason, falls_back=choice == AUTO, asked_for=asked_for)
 
     def decode_to_device(self, data: bytes, *, device: int = 0, threads: int = 0) -> DeviceArray:
         """Rebuild a picture of 8 bits a sample on an NVIDIA GPU: the same pixels as `decode` with the linear decoder.
@@ -344,7 +345,6 @@ class Block8Codec(Codec):
         interleave: bool = True,
         roi: Sequence[Sequence[float]] = (),
         depth: int | None = None,
-        tune: str = PSNR,
         threads: int = 0,
     ) -> Job:
         store = None
@@ -354,7 +354,7 @@ class Block8Codec(Codec):
         else:
             image = check_image(image, deep=True)
             geometry = geometry_of(image, depth)
-        job = Job(
+        return Job(
             self._core,
             image,
             geometry,
@@ -362,10 +362,9 @@ class Block8Codec(Codec):
             self._digest,
             finer_map(geometry, roi),
             self._thread_count(threads),
-            bool(interleave) and may_interleave(geometry),
+            check_interleave(interleave) and may_interleave(geometry),
             store,
         )
-        return tuned(job, tune)
 
     def _read(self, data: bytes, threads: int) -> tuple[Header, Sequence[Packet], Coefficients]:
         """A whole stream's packets and coefficients."""
@@ -420,18 +419,20 @@ class Block8Codec(Codec):
 
 
 def _pieces(
-    job: Job, quality: float | None, bpp: float | None, budget: int | None, layout: str
+    job: Job, quality: float | None, bpp: float | None, budget: int | None, layout: str, tune: str
 ) -> Iterable[bytes]:
-    """The stream's bytes, piece by piece."""
+    """The stream's bytes, piece by piece; everything is checked before the first."""
+    check_tune(tune)
     limit = target_bytes(job.geometry.width * job.geometry.height, quality, bpp, budget, whole=False)
     room = None if limit is None else limit - len(PREAMBLE)
     step = step_of(DEFAULT_QUALITY if quality is None else quality)
     if layout == "tiles":
+        job = tuned(job, tune)
         return chain([PREAMBLE], job.code(step) if room is None else code_within(job, room))
     if layout not in LAYOUTS:
         raise UsageError(f"there is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}")
-    if job.kept is not None:
-        raise UsageError("tune ms-ssim needs the layout tiles")
+    if tune != PSNR:
+        raise UsageError(f"tune {tune} needs the layout tiles")
     if job.finer is not None:
         raise UsageError("regions of interest need the layout tiles")
     return chain([PREAMBLE], code_layers(job, step) if room is None else code_layers_within(job, room))

@@ -16,7 +16,7 @@ import numpy as np
 
 from farlook.kernels.block8 import step_size
 from farlook.runtime.backends import open_graphs
-from farlook.runtime.backends.base import FP32, GraphSource
+from farlook.runtime.backends.base import FP32, PRECISIONS, GraphSource
 from farlook.runtime.block8.latents import blocks_of_units, luma_latents, unit_steps
 from farlook.runtime.bundle import GROUND_LAYOUT, find_bundle, shipped_decoders
 from farlook.runtime.errors import BackendError, BundleError, UnknownCodecError, UsageError
@@ -243,12 +243,17 @@ def parse_choice(choice: str) -> tuple[str, str]:
     Raises:
         UsageError: It is none of these.
     """
-    kind, colon, name = choice.partition(":")
+    kind, colon, name = str(choice).partition(":")
     if kind not in CHOICES or (colon and (kind != "neural" or not name)):
         raise UsageError(
             f"there is no decoder {choice!r}: choose auto, linear, neural, neural:best, neural:ms-ssim or neural:BUNDLE"
         )
     return kind, name or _FAST
+
+
+def is_asked_for(choice: str, backend: str, precision: str) -> bool:
+    """Whether a network was asked for, so that no other decoder may take its place."""
+    return parse_choice(choice)[0] == "neural" or backend != "auto" or precision != FP32
 
 
 def choose_decoder(
@@ -259,16 +264,18 @@ def choose_decoder(
     Args:
         choice: "auto" takes the network where it ships and a backend runs it; see `parse_choice`.
         block8: Whose streams are to be decoded.
-        backend: Of the network.
+        backend: Of the network: another than "auto" asks for it, as "neural" does.
         threads: Of the network.
-        precision: Of the network: another than "fp32" asks for it, as "neural" does.
+        precision: Of the network: another than "fp32" asks for it too.
 
     Raises:
         UsageError: There is no such choice, no such backend, or no such precision of the linear decoder.
-        BundleError: "neural" was asked for and cannot be had; see `open_decoder`.
+        BundleError: The network was asked for and cannot be had; see `open_decoder`.
         BackendError: The same.
     """
     kind, name = parse_choice(choice)
+    if precision not in PRECISIONS:
+        raise UsageError(f"there is no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
     if kind == "linear":
         if precision != FP32:
             raise UsageError(f"the linear decoder runs no network: there is no {precision} of it")
@@ -276,7 +283,7 @@ def choose_decoder(
     try:
         decoder = open_decoder(name, block8, backend, threads, precision)
     except (BackendError, BundleError) as error:
-        if kind == "neural" or precision != FP32:
+        if is_asked_for(choice, backend, precision):
             raise
         return None, f"the neural one cannot be had: {error}"
     return decoder, f"{decoder.bundle.codec} on {decoder.backend}"

@@ -33,12 +33,10 @@ _LUMA = UNIT * UNIT
 _KEPT = 4
 """Frequencies of luma each way that are coded."""
 
-_POWER = 0.25
-"""Steps go as the variance of a unit's blocks (their geometric mean) to this power: as the root of contrast."""
+_POWER = 0.1
+"""Steps go as the variance of a unit's blocks (their geometric mean) to this power: as a fifth root of contrast."""
 _FLOOR = 20
 """What is added to variances, in squared levels: noise that no eye sees."""
-_MOST = 128
-"""Step indices by which a unit is finer than the coarsest at most: a quarter of its step."""
 _GRAIN = 32
 """Indices come in multiples of this: a unit that differs from the one before costs nine bits."""
 _INDICES_AN_OCTAVE = 64
@@ -51,18 +49,23 @@ _EDGES = np.rint(_FLOOR * _VARIANCE * 2.0 ** (np.arange(1, 24 * _PARTS) / _PARTS
 """Energies, the floor's included, at which a logarithm is one part more."""
 
 
+def check_tune(tune: str) -> None:
+    """Refuse a measure that there is not.
+
+    Raises:
+        UsageError: It is none of `TUNES`.
+    """
+    if str(tune) not in TUNES:
+        raise UsageError(f"there is no tune {tune!r}; choose one of: {', '.join(TUNES)}")
+
+
 def tuned(job: Job, tune: str) -> Job:
     """A job as it is coded for a measure.
 
     Args:
         job: A picture's.
         tune: One of `TUNES`.
-
-    Raises:
-        UsageError: There is no such measure.
     """
-    if tune not in TUNES:
-        raise UsageError(f"there is no tune {tune!r}; choose one of: {', '.join(TUNES)}")
     if tune == PSNR:
         return job
     finer = finer_by_contrast(job)
@@ -85,7 +88,7 @@ def finer_by_contrast(job: Job) -> NDArray[np.uint8]:
 
     contrast = np.concatenate(list(in_order(work, slices_of(job.geometry), job.threads)))
     indices = _POWER * _INDICES_AN_OCTAVE / _PARTS * (contrast.max() - contrast)
-    finer: NDArray[np.uint8] = (np.rint(np.minimum(indices, _MOST) / _GRAIN) * _GRAIN).astype(np.uint8)
+    finer: NDArray[np.uint8] = (np.rint(indices / _GRAIN) * _GRAIN).astype(np.uint8)
     return finer
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import farlook
 from farlook.runtime.block8.stream import split_packets
-from farlook.runtime.errors import BundleError, UsageError
+from farlook.runtime.errors import BackendError, BundleError, ImageError, UsageError
 
 FAST = "block8-ground-fast"
 
@@ -72,11 +72,26 @@ def test_its_network_can_be_watched(ground, picture):
     ]
 
 
+def test_it_takes_what_its_network_can_decode(ground, picture):
+    with pytest.raises(ImageError, match="8 bits a sample: code this one with block8"):
+        ground.encode(picture.astype(np.uint16), quality=30)
+    with pytest.raises(UsageError, match="no option depth"):
+        ground.encode(picture, quality=30, depth=12)
+    ground.check_codec(ground.encode(picture, quality=30, tune="ms-ssim"))
+
+
 def test_a_precision_that_the_bundle_lacks_is_an_error_under_auto_too(block8, ground):
     for choice in ("auto", "neural"):
         with pytest.raises(BundleError, match="no int8 synthesis graph"):
             block8.choose_decoder(choice, "ort", "int8")
     with pytest.raises(BundleError, match="no fp16 synthesis graph"):
         farlook.Codec.load(FAST, "ort", precision="fp16")
+    with pytest.raises(UsageError, match="no precision 'fp17'"):
+        block8.choose_decoder("auto", "ort", "fp17")
     with pytest.raises(UsageError, match="linear decoder runs no network"):
         block8.choose_decoder("linear", "auto", "fp16")
+
+
+def test_a_backend_that_was_asked_for_is_not_passed_over(block8):
+    with pytest.raises(BackendError, match="tensorrt"):
+        block8.pick_decoder("auto", "tensorrt")

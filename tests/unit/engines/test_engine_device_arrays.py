@@ -190,6 +190,41 @@ def test_complex_numbers_are_refused():
         read_capsule(np.ones(3, np.complex64).__dlpack__(), "x", 3)
 
 
+@pytest.mark.parametrize(("code", "bits"), [(0, 128), (1, 128), (2, 8), (6, 16)])
+def test_types_that_numpy_lacks_are_refused(code, bits):
+    capsule = over(ramp()).__dlpack__()
+    tensor, _ = device._tensor_of(capsule, "x")
+    tensor.code, tensor.bits = code, bits
+    with pytest.raises(BackendError, match=f"x has a type that numpy lacks: DLPack code {code}, {bits} bits"):
+        read_capsule(capsule, "x", 3)
+
+
+def bare(array, **fields):
+    """What has the interface of an array alone."""
+    given = {
+        "shape": array.shape,
+        "typestr": array.dtype.str,
+        "data": (array.ctypes.data, False),
+        "version": 3,
+    }
+    return SimpleNamespace(__cuda_array_interface__=given | {"stream": None} | fields)
+
+
+@pytest.mark.parametrize(("strides", "fits"), [(None, True), ((4,), True), ((6,), False), ((8,), False)])
+def test_strides_of_the_interface_are_compared_in_bytes(runtime, strides, fits):
+    array = bare(np.arange(4, dtype=np.float32), strides=strides)
+    if fits:
+        assert device_array(array, "x", 9, runtime).shape == (4,)
+    else:
+        with pytest.raises(BackendError, match="x is not in C order"):
+            device_array(array, "x", 9, runtime)
+
+
+def test_a_type_of_the_interface_that_numpy_lacks_is_refused(runtime):
+    with pytest.raises(BackendError, match="x has a type that numpy lacks: <i16"):
+        device_array(bare(ramp(), typestr="<i16"), "x", 9, runtime)
+
+
 def test_the_interface_says_where_the_array_is_and_what_to_wait_for():
     array = ramp()
     assert over(array).__cuda_array_interface__ == {
@@ -207,6 +242,22 @@ def test_the_interface_says_where_the_array_is_and_what_to_wait_for():
 def test_who_takes_a_capsule_has_its_stream_wait(stream, waiting, waits, wait_for):
     over(ramp(), wait_for=wait_for).__dlpack__(stream=stream)
     assert waits == waiting
+
+
+@pytest.mark.parametrize("asked", [{"copy": True}, {"dl_device": (HOST, 0)}, {"dl_device": (CUDA, 1)}])
+def test_copies_and_other_devices_are_refused(asked, waits, wait_for):
+    array = over(ramp(), wait_for=wait_for, device=(CUDA, 0))
+    with pytest.raises(BufferError, match="farlook"):
+        array.__dlpack__(stream=7, **asked)
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    "asked", [{"copy": False}, {"copy": None}, {"dl_device": (HOST, 0)}, {"max_version": (1, 0)}]
+)
+def test_what_is_served_may_be_asked_for(asked):
+    capsule = over(ramp()).__dlpack__(**asked)
+    assert read_capsule(capsule, "x", 3).shape == (2, 3, 4)
 
 
 def test_own_arrays_come_back_on_the_new_stream(waits, runtime):
