@@ -132,7 +132,7 @@ class DeviceArray:
         self,
         *,
         stream: int | None = None,
-        max_version: tuple[int, int] | None = None,  # noqa: ARG002  # a capsule without a version fits all
+        max_version: tuple[int, int] | None = None,  # a capsule without a version fits all
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
@@ -261,7 +261,7 @@ def _check_place(kind: int, number: int, name: str) -> None:
 
 
 def _dtype(text: str, told: str, name: str) -> np.dtype[Any]:
-    """numpy's type of that name; numpy has no floats of 8 bits, and no integers of 128."""
+    """A type by numpy's name; numpy has no floats of 8 bits, and no integers of 128."""
     try:
         return np.dtype(text)
     except TypeError as error:
