@@ -26,7 +26,7 @@ def check_mtu(mtu: int) -> int:
     return int(mtu)
 
 
-def check_interleave(interleave: bool) -> bool:
+def check_interleave(interleave: object) -> bool:
     """Refuse what is neither true nor false: a word such as "no" would count as true.
 
     Raises:
