@@ -11,7 +11,7 @@ import hashlib
 import resource
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -40,18 +40,23 @@ if TYPE_CHECKING:
     from farlook.runtime.machine import Machine
 
 
+CHECKED, UNDETERMINED, ELSEWHERE = "layers", f"undetermined ({FUSED})", "no such GPU here"
+"""How an engine's precision was checked: by its layers; by them, but it depends on what fused regions do not tell;
+or not at all, as it cannot be loaded here."""
+
+
 @dataclass(frozen=True)
 class Built:
     """One engine.
 
     Attributes:
         path: Its file.
-        fingerprint: What it was made of and for.
+        fingerprint: What it was made of and for; its flag "checked" is one of the three above.
         bytes: Its size.
         seconds: What the build took.
         types: What the parsed network computes in.
         layers: How many layers of the engine give out tensors of each precision; None where it could not be
-            loaded, empty where its layers do not tell.
+            loaded, empty where only its convolutions and products tell theirs.
     """
 
     path: Path
@@ -129,7 +134,7 @@ def build_engine(
 
     Raises:
         ExportError: The graph is damaged, has something that TensorRT does not, or is not of the precision
-            that was asked for; or the build failed.
+            that was asked for; or the build failed; or the engine is not of that precision, or does not tell.
         BackendError: The library lacks something that the settings ask for.
         BundleError: The bundle is damaged, or has no graph at that precision.
         OutputError: The engine cannot be written.
@@ -155,7 +160,8 @@ def build_engine(
     del parser  # the network's weights lay in it
     data = bytes(engine)
     fingerprint = _fingerprint(library, source, graph, data, shapes, settings, sizes)
-    layers = _inspect(library, source, data, fingerprint, types)
+    layers, checked = _inspect(library, source, data, fingerprint, types)
+    fingerprint = replace(fingerprint, flags=fingerprint.flags | {"checked": checked})
     path = engine_path(folder, source, library.backend)
     write_engine(path, data, fingerprint)
     return Built(path, fingerprint, len(data), seconds, types, layers)
@@ -221,43 +227,50 @@ def _fingerprint(
 
 def _inspect(
     library: Library, source: GraphSource, engine: bytes, fingerprint: Fingerprint, types: TensorTypes
-) -> dict[str, int] | None:
+) -> tuple[dict[str, int] | None, str]:
     """Count the engine's layers by precision where it can be loaded, and refuse one of another than asked for.
 
+    Returns:
+        What its layers give out, None where it cannot be loaded; and how it was checked: see `Built`.
+
     Raises:
-        ExportError: The library lists no layers; or an FP32 engine has a layer of a lower precision; or far fewer of
-            the engine's convolutions and products are of the precision than of the graph's.
+        ExportError: The library lists no layers, or no type of any; or an FP32 engine has a layer of a lower
+            precision; or far fewer of the engine's convolutions and products are of the precision than of the graph's.
     """
     if not _runs_here(fingerprint, this_machine()):
-        return None
+        return None, ELSEWHERE
     runtime, loaded = library.deserialise(engine, source.name, fingerprint, own=True)
     layers = engine_layers(library, loaded)
     del loaded, runtime  # in this order
-    if not layers:
-        raise ExportError(
-            f"{library.name} {library.version} lists no layers of the {source.name} engine, so its precision cannot "
-            "be checked; it is not kept"
-        )
     found = layer_types(layers)
     compute = compute_types(layers) or found
-    if compute and not _is_of(source.precision, found, compute, types):
+    if set(found) | set(compute) <= {FUSED}:
+        lacks = "no types in the layers" if layers else "no layers"
+        raise ExportError(
+            f"{library.name} {library.version} lists {lacks} of the {source.name} engine, so its precision cannot be "
+            "checked, and the engine is not trusted; it is not kept: build it with another version of the library"
+        )
+    if not _is_of(source.precision, found, compute, types):
         raise ExportError(
             f"the {source.name} engine was to be {source.precision}, but its convolutions and products are: "
             f"{_counts(compute)}, and its layers give out: {_counts(found)}; it is not kept"
         )
-    return found
+    sure = _is_of(source.precision, found, compute, types, fused=False)
+    return found, CHECKED if sure else UNDETERMINED
 
 
-def _is_of(precision: str, found: dict[str, int], compute: dict[str, int], types: TensorTypes) -> bool:
+def _is_of(
+    precision: str, found: dict[str, int], compute: dict[str, int], types: TensorTypes, *, fused: bool = True
+) -> bool:
     """Whether an engine is of a precision: at least half the share of its work that the graph has in it.
 
     The graph keeps some nodes in others on purpose, and the library fuses layers; neither halves the share. What a
-    fused region is inside is not told: it passes.
+    fused region is inside is not told: `fused` says whether it counts as right.
     """
     if precision == "fp32":
-        return set(found) | set(compute) <= {"fp32", FUSED}
+        return set(found) | set(compute) <= {"fp32", *([FUSED] if fused else [])}
     asked = types.compute.get(precision, 0) / max(sum(types.compute.values()), 1)
-    right = compute.get(precision, 0) + compute.get(FUSED, 0)
+    right = compute.get(precision, 0) + (compute.get(FUSED, 0) if fused else 0)
     return right / sum(compute.values()) >= asked / 2 > 0
 
 

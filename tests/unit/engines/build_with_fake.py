@@ -37,6 +37,11 @@ SETTINGS = {
     "engine of nothing": Settings(),
     "engine that does not tell": Settings(),
     "engine that is fused": Settings(),
+    "engine that is fused in part": Settings(),
+    "engine of a fused region alone": Settings(),
+    "fp32 engine that is fused": Settings(),
+    "engine of names": Settings(),
+    "engine of fused names": Settings(),
     "no driver": Settings(),
 }
 
@@ -53,6 +58,11 @@ ENGINES = {
     "engine of nothing": [],
     "engine that does not tell": [{"out": "a", "kind": "?"}],
     "engine that is fused": [CONVOLUTION, FUSED],
+    "engine that is fused in part": [CONVOLUTION | {"takes": "HALF"}, FUSED],
+    "engine of a fused region alone": [FUSED],
+    "fp32 engine that is fused": [CONVOLUTION, FUSED],
+    "engine of names": ["conv1", "conv2 + relu"],
+    "engine of fused names": ["{ForeignNode[conv1...conv2]}"],
 }
 """Layers that the inspector tells of."""
 
@@ -72,7 +82,9 @@ def main(version, folder):
 
 def build(module, folder, name, settings):
     """Build the analysis of block8-paper, or of what stands for it; what came of it."""
-    layers = HALF + ([{"type": "BROKEN", "out": "b", "kind": "HALF"}] if name == "broken" else [])
+    precision = "fp32" if name.startswith("fp32") else "fp16"
+    layers = [layer | {"kind": "FLOAT"} for layer in HALF] if precision == "fp32" else HALF
+    layers = layers + ([{"type": "BROKEN", "out": "b", "kind": "HALF"}] if name == "broken" else [])
     if name in ENGINES:
         engine = json.dumps({"layers": ENGINES[name]}).encode()
         module.Builder.build_serialized_network = lambda self, network, config: (
@@ -83,7 +95,7 @@ def build(module, folder, name, settings):
         module = fake_tensorrt.make(module.__version__, fake_cuda.FakeCuda(), gpu=None)
     bundle, phases = find_bundle("block8-paper"), []
     graph = json.dumps(layers).encode()
-    source = GraphSource(bundle.path, bundle.codec, "analysis", "fp16", {"fp32": "a"}, lambda: graph)
+    source = GraphSource(bundle.path, bundle.codec, "analysis", precision, {"fp32": "a"}, lambda: graph)
     sizes = parse_sizes("8x8,64x32,128x64", 8)
     library = Library("tensorrt", module)
     try:
@@ -91,7 +103,8 @@ def build(module, folder, name, settings):
             library, bundle, source, sizes, settings, folder, lambda *phase: phases.append(phase)
         )
     except FarlookError as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        kept = [path.name for path in folder.glob("*.engine")]
+        return {"error": f"{type(error).__name__}: {error}", "engines": kept}
     config = module.built[-1]
     return {
         "flags": config._flags,

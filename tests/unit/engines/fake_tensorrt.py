@@ -344,7 +344,9 @@ def _inspector():
     def information(self, form):
         kinds = {"FLOAT": "Row major linear FP32", "HALF": "Half", "INT8": "Int8 NC/32HW32"}
         layers = [
-            {
+            layer  # a name alone, as of engines without details
+            if isinstance(layer, str)
+            else {
                 "Name": layer["out"],
                 "LayerType": layer.get("type", ""),
                 "Inputs": [{"Format/Datatype": kinds.get(layer.get("takes", layer["kind"]), "")}],

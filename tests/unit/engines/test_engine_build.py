@@ -76,7 +76,29 @@ def test_an_engine_of_another_precision_is_not_kept(built):
 def test_an_engine_that_keeps_some_layers_in_fp32_or_fuses_them_is_kept(built):
     assert built["engine of half"]["layers"] == {"fp32": 3}  # what they give out
     assert built["engine that is fused"]["layers"] == {"fp32": 2}
-    assert built["engine that does not tell"]["layers"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "checked"),
+    [
+        ("plain", "layers"),
+        ("engine of half", "layers"),
+        ("engine that is fused", "undetermined (fused)"),
+        ("engine that is fused in part", "layers"),
+        ("engine of a fused region alone", "undetermined (fused)"),
+        ("fp32 engine that is fused", "undetermined (fused)"),
+    ],
+)
+def test_the_fingerprint_says_how_the_precision_was_checked(built, name, checked):
+    assert built[name]["fingerprint"]["flags"]["checked"] == checked
+
+
+@pytest.mark.parametrize("name", ["engine that does not tell", "engine of names", "engine of fused names"])
+def test_an_engine_whose_layers_tell_no_type_is_not_kept(built, name):
+    error = built[name]["error"]
+    assert "lists no types in the layers of the analysis engine, so its precision cannot be checked" in error
+    assert "the engine is not trusted; it is not kept" in error
+    assert not built[name]["engines"]
 
 
 def test_an_engine_without_layers_is_not_kept(built):

@@ -64,6 +64,8 @@ def test_engines_are_built_for_several_gpus(build, tmp_path, precision):
         fingerprint = Fingerprint.from_json(built.path.with_suffix(".json").read_bytes())
         assert fingerprint == built.fingerprint
         assert (fingerprint.sm, fingerprint.gpu, fingerprint.cuda) == (SM, "", 0)
+        assert (built.layers is None) == (fingerprint.flags["checked"] == "no such GPU here")
+        assert this_machine().gpu is not None or built.layers is None
         assert fingerprint.digest == hashlib.sha256(source.read()).hexdigest()
         assert fingerprint.sha256 == hashlib.sha256(built.path.read_bytes()).hexdigest()
     assert peak_memory() > 1 << 20
