@@ -33,7 +33,7 @@ AUTO = "auto"
 METHOD = "mse"
 _RANKED, _METERED_SIDE = 4, 256
 _LEAST_HELD, _MOST_HELD = 4, 12
-"""Pictures that a budget is measured on, and ranges are not: a third of all, within these."""
+"""Pictures that a budget is measured on, and ranges are not: a third of the usable ones, within these."""
 _LEAST_MEASURED = 4
 
 
@@ -167,7 +167,7 @@ def find_mixture(
     with progress(len(few) + len(held)) as advance:
         ranker = open_meter(bundle, few, settings.threads, advance)
         meter = open_meter(bundle, list(held.values()), settings.threads, advance) if held else ranker
-    report(_judges(held, len(few)))
+    report(_judges(held, len(few), pictures))
     opened: list[AbstractContextManager[Callable[[], None]]] = []
 
     def bar(steps: int) -> Callable[[], None]:
@@ -183,18 +183,19 @@ def find_mixture(
 
 
 def _hold_out(pictures: PictureSet) -> dict[str, NDArray[np.uint8]]:
-    count = min(max(len(pictures) // 3, _LEAST_HELD), _MOST_HELD)
+    usable = pictures.usable(3 * _MOST_HELD)  # more change nothing
+    count = min(max(usable // 3, _LEAST_HELD), _MOST_HELD)
     return pictures.hold_out(count, _METERED_SIDE, _LEAST_MEASURED)
 
 
-def _judges(held: Mapping[str, object], few: int) -> str:
+def _judges(held: Mapping[str, object], few: int, pictures: PictureSet) -> str:
     """What a budget is measured on."""
     if held:
         return f"the budget is measured on {len(held)} pictures that ranges are not measured on: {', '.join(held)}"
-    least = _LEAST_HELD + _LEAST_MEASURED
     return (
-        f"the budget is measured on {few} of the pictures that ranges are measured on, as there are fewer than "
-        f"{least} that can be used: others will cost more"
+        f"the budget is measured on {few} of the pictures that ranges are measured on, as only {pictures.used} of "
+        f"{len(pictures)} can be used, and it takes {_LEAST_HELD + _LEAST_MEASURED} to hold some out: others will "
+        "cost more"
     )
 
 

@@ -95,6 +95,10 @@ class PictureSet:
             part._paths = _spread(usable or self._paths, count)
         return list(part)
 
+    def usable(self, most: int) -> int:
+        """How many of the pictures can be used; the files are read until there are `most`."""
+        return min(self._count, most) if self._paths is None else self._usable(self._paths, most)
+
     def hold_out(self, count: int, side: int, leave: int) -> dict[str, Picture]:
         """Take usable pictures out of the set, spread evenly over it: no walk gives them from now on.
 
@@ -116,7 +120,7 @@ class PictureSet:
             with suppress(ImageError):
                 held[path] = middle(self._load(path), side)
         rest = [path for path in self._paths if path not in held]
-        if len(held) < count or not self._are_usable(rest, leave):
+        if len(held) < count or self._usable(rest, leave) < leave:
             return {}
         self._paths = rest
         return {str(path.relative_to(self._folder or "")): picture for path, picture in held.items()}
@@ -147,15 +151,16 @@ class PictureSet:
             raise ImageError(f"{path} has a side below {LEAST} pixels")
         return middle(picture, self._side)
 
-    def _are_usable(self, paths: list[Path], count: int) -> bool:
-        """Whether so many of the files are pictures that can be used."""
+    def _usable(self, paths: list[Path], most: int) -> int:
+        """How many of the files are pictures that can be used, at most so many."""
+        found = 0
         for path in paths:
-            if count <= 0:
+            if found >= most:
                 break
             with suppress(ImageError):
                 self._load(path)
-                count -= 1
-        return count <= 0
+                found += 1
+        return found
 
     def _synthetic(self) -> Iterator[Picture]:
         for index in range(self._count):

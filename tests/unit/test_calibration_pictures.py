@@ -108,6 +108,20 @@ def test_too_few_for_both_are_all_left(dozen, count, leave):
     assert colours(pictures) == set(range(12))
 
 
+def test_usable_pictures_are_counted_up_to_a_number(dozen, monkeypatch):
+    for index in range(20):
+        (dozen / f"0 broken {index}.png").write_bytes(b"no picture")
+    pictures = PictureSet(dozen)
+    assert len(pictures) > 20
+    assert pictures.usable(36) == len(list(pictures))
+    read = []
+    load = PictureSet._load
+    monkeypatch.setattr(PictureSet, "_load", lambda self, path: (read.append(path), load(self, path))[1])
+    assert pictures.usable(2) == 2
+    assert len(read) < len(pictures)
+    assert [PictureSet(None, 5).usable(most) for most in (3, 36)] == [3, 5]
+
+
 def test_synthetic_pictures_are_made_anew_to_be_held_out():
     pictures = PictureSet(None, 3, 64)
     held = pictures.hold_out(2, 64, leave=3)
