@@ -204,7 +204,8 @@ def _print(built: list[Built], folder: Path) -> None:
     for title in ("graph", "precision", "convolutions and products", "engine's layers", "MB", "seconds"):
         table.add_column(title, justify="right" if title in ("MB", "seconds") else "left", overflow="fold")
     for one in built:
-        layers = "no such GPU here" if one.layers is None else _counts(one.layers) or "not told"
+        checked = one.fingerprint.flags["checked"]
+        layers = checked if one.layers is None else _counts(one.layers) or checked
         table.add_row(
             one.fingerprint.graph,
             one.fingerprint.precision,
