@@ -6,15 +6,17 @@ import json
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 
 import pytest
 
 from farlook.cli.run import run
-from farlook.runtime.bundle import shipped_bundles
+from farlook.runtime.bundle import Bundle, shipped_bundles
 from farlook.runtime.machine import this_machine
 
 RTX = ("--precision", "fp32", "--target", "rtx")
 SMALL = ("--shapes", "8x8,64x64,128x64", "--opt-level", "0")
+GRAPHS = ("analysis", "synthesis")
 
 
 @pytest.fixture
@@ -36,7 +38,8 @@ def mine(tmp_path, monkeypatch):
 def test_engines_lie_beside_the_bundle(mine, capfd):
     assert run(["build", "mine.bundle", *RTX, "--sm", "86", *SMALL]) == 0
     names = sorted(path.name for path in mine.with_name("mine.bundle.engines").iterdir())
-    stems = [f"block8-paper.{graph}.fp32.rtx" for graph in ("analysis", "synthesis")]
+    digests = {graph: sha256(Bundle.open(mine).graph(graph)).hexdigest()[:8] for graph in GRAPHS}
+    stems = [f"block8-paper.{graph}.{digests[graph]}.fp32.rtx" for graph in GRAPHS]
     assert names == [f"{stem}.{kind}" for stem in stems for kind in ("engine", "json")]
     shown = capfd.readouterr()
     assert "3 fp32" in shown.out
