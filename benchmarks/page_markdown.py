@@ -56,7 +56,8 @@ def _command(results: Results, folder: Path) -> str:
     rates = ",".join(f"{rate:g}" for rate in results.rates)
     grey = " --grey" if setup["mode"] != "rgb" else ""
     codecs = ",".join(results.codecs)
-    return f"farlook bench {setup['set']}/ -o {folder.name}/ --codec {codecs} --rates {rates}{grey}"
+    measured = f"--rates {rates}{grey} --repeats {setup['repeats']}"
+    return f"farlook bench {setup['set']}/ -o {folder.name}/ --codec {codecs} {measured}"
 
 
 def _set(results: Results) -> Iterator[str]:

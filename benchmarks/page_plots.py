@@ -41,6 +41,8 @@ _STYLE = {
     "xtick.minor.visible": False,
 }
 _DPI = 160
+_WIDTH, _LETTER, _SHORT = 7.2, 0.075, 22
+"""Inches of a plot whose longest name has so many letters, and inches for every letter more."""
 
 
 def write_plots(folder: Path, every: Sequence[Results], extras: Extras) -> list[Path]:
@@ -92,7 +94,9 @@ def _rate(
     references: Mapping[str, Mapping[str, Sequence[float]]],
 ) -> Any:
     """Means against rate; names at the lines' ends."""
-    drawing, cell = pyplot.subplots(figsize=(7.2, 4.3), layout="constrained")
+    longest = max(len(look.label) for look in looks.values())
+    width = _WIDTH + _LETTER * max(0, longest - _SHORT)  # so that long names take nothing from the plot
+    drawing, cell = pyplot.subplots(figsize=(width, 4.3), layout="constrained")
     low, high = 0.92 * results.rates[0], 1.08 * results.rates[-1]
     curves = {
         codec: [(point["bpp"], point[metric.key]) for point in results.means(codec)]

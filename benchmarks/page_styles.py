@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from farlook.benchmarks.specs import our_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COLOURS = (
     "#c2410c",
@@ -67,16 +71,24 @@ def label(spec: str) -> str:
     >>> label("webp:m6:half"), label("farlook:block8:neural"), label("farlook:runs/mine.bundle")
     ('WebP m6, half size', 'block8, neural decoder', 'mine')
     >>> label("farlook:block8:tune=ms-ssim:neural:ms-ssim")
-    'block8, tune=ms-ssim, neural ms-ssim decoder'
+    'block8 tune=ms-ssim, neural'
     """
     ours = our_spec(spec)
     if ours is not None and ours.codec:
-        decoder = " ".join(map(_stem, ours.decoder.split(":")))
-        return ", ".join([_stem(ours.codec), *ours.options, *([f"{decoder} decoder"] if decoder else [])])
+        return _our_label(_stem(ours.codec), ours.options, [_stem(part) for part in ours.decoder.split(":")])
     name, *parameters = spec.split(":")
     half = parameters[-1:] == ["half"]
     words = [_NAMES.get(name, name), *parameters[: len(parameters) - half]]
     return " ".join(words) + (", half size" if half else "")
+
+
+def _our_label(codec: str, options: Sequence[str], decoder: list[str]) -> str:
+    """Short enough for a plot's margin: a network that is called like an option's value is not named again."""
+    values = {option.partition("=")[2] for option in options}
+    words = " ".join(part for part in decoder if part not in values)
+    if words and not options:
+        words += " decoder"
+    return " ".join([codec, *options]) + (f", {words}" if words else "")
 
 
 def reference_key(name: str) -> str:

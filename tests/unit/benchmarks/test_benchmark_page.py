@@ -98,7 +98,7 @@ def test_options_make_another_encoder(make_results):
     folder = make_results(bytes_needed=needed)
     page = render("t", [read_results(folder)], [folder], Extras())
     assert page.count("the same encoder") == 1
-    assert "block8, tune=ms-ssim, neural ms-ssim decoder beside the others" in page
+    assert "block8 tune=ms-ssim, neural beside the others" in page
 
 
 def test_a_busy_machine_is_told(make_results, page):
