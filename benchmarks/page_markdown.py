@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from farlook.benchmarks.results import Metric, Results
 
+_NAMED = 8
+"""Pictures of a set that are named one by one, if they are no more."""
+
 _HEAD = """# {title}
 
 Measured by `farlook bench`, written by `farlook report --markdown` on {processor} ({versions}):
@@ -62,6 +65,8 @@ def _command(results: Results, folder: Path) -> str:
 
 def _set(results: Results) -> Iterator[str]:
     yield f"## {set_name(results)}, {len(results.pictures)} pictures"
+    if len(results.pictures) <= _NAMED:
+        yield f"{', '.join(results.pictures)}."
     for codec in results.codecs:
         if codec.startswith("farlook:"):
             yield _bytes_table(results, codec)

@@ -36,6 +36,7 @@ def test_it_says_how_to_measure_it_again(pages):
     text, folder = pages
     assert f"-o {folder.name}/ --codec farlook:block8:neural,jpeg2000,avif:s6 --rates " in text
     assert text.startswith("# Codecs\n")
+    assert "\n\none.png, " in text
     assert text.endswith("\n")
 
 
