@@ -43,10 +43,7 @@ WINDOW = 1024
 CHOICES = ("auto", "linear", "neural")
 """Decoders; "neural:NAME" takes the network "fast", "best" or "ms-ssim", or the bundle of that path."""
 
-NETWORKS = ("fast", "best", "ms-ssim")
-"""Names of networks for the block8 that ships; the last is as small as the first, and trained for MS-SSIM."""
-
-_FAST = NETWORKS[0]
+_FAST = "fast"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FINEST, _COARSEST = 0, 831
 
@@ -216,7 +213,7 @@ def open_decoder(
     """Load a ground decoder for streams of a block8 bundle.
 
     Args:
-        name: One of `NETWORKS`, as they ship, or the path of a bundle.
+        name: "fast", "best" or "ms-ssim", as they ship, or the path of a bundle.
         block8: Whose streams it is to decode.
         backend: See `NeuralDecoder`.
         threads: See `NeuralDecoder`.
@@ -228,11 +225,14 @@ def open_decoder(
         BackendError: No backend can run it.
     """
     shipped, known = f"{GROUND_LAYOUT}-{name}", shipped_decoders()
-    if shipped not in known and name in NETWORKS:
+    try:
+        bundle = find_bundle(shipped if shipped in known else name)
+    except UnknownCodecError as error:
+        names = ", ".join(each.removeprefix(f"{GROUND_LAYOUT}-") for each in known)
         raise UnknownCodecError(
-            f"this farlook ships no {shipped}: name a bundle, as in neural:mine.bundle, or take linear"
-        )
-    decoder = NeuralDecoder(find_bundle(shipped if shipped in known else name), backend, threads, precision)
+            f"there is no network {name!r} for block8, nor a bundle of that path; farlook ships: {names}"
+        ) from error
+    decoder = NeuralDecoder(bundle, backend, threads, precision)
     decoder.check(block8)
     return decoder
 

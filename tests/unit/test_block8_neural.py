@@ -217,10 +217,9 @@ def test_auto_is_linear_where_no_backend_runs(picture, monkeypatch):
         codec.decode(stream, decoder="neural")
 
 
-def test_a_size_that_does_not_ship_is_said(monkeypatch):
-    monkeypatch.setattr(neural, "shipped_decoders", dict)
-    with pytest.raises(UnknownCodecError, match=r"ships no block8-ground-best.*mine\.bundle"):
-        farlook.Codec.load("block8").choose_decoder("neural:best")
+def test_a_network_that_there_is_not_is_said_with_those_there_are():
+    with pytest.raises(UnknownCodecError, match=r"no network 'bets' for block8.*: best, fast, ms-ssim$"):
+        farlook.Codec.load("block8").choose_decoder("neural:bets")
 
 
 def test_an_unknown_backend_is_a_wrong_argument():
